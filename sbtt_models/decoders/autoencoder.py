@@ -1,0 +1,34 @@
+"""The sequential autoencoder of the published SBTT demonstration. Torch-free record."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from sbtt_models.decoders.base import NeuralSpec
+from sbtt_models.spec import Fraction
+
+__all__ = ["Autoencoder"]
+
+
+class Autoencoder(NeuralSpec):
+    """Bidirectional GRU encoder, one latent vector, GRU generator, linear read-out of log rates.
+
+    With ``mask_input: false`` it is the network of the published demonstration (38,779
+    parameters at 29 channels).
+    """
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    hidden: int = Field(50, ge=1, le=4096)
+    """Units of the encoder, of each direction."""
+    generator: int = Field(50, ge=1, le=4096)
+    """Units of the generator, and size of the latent initial condition."""
+    dropout: Fraction = Field(0.1, ge=0, lt=1)
+
+    @override
+    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+        from sbtt_models.nets.autoencoder import SequentialAutoencoder
+
+        return SequentialAutoencoder(self, n_channels, log_mean)

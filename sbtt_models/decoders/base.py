@@ -1,0 +1,100 @@
+"""What a decoder is: a record that can be fitted to a masked stream. Torch-free."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32
+
+from sbtt_models.signals import MaskedStream
+from sbtt_models.spec import Spec
+from sbtt_models.training import Training
+
+__all__ = ["DecoderSpec", "Fitted", "NeuralSpec", "Progress", "Setting"]
+
+Progress = Callable[[int, int], None]
+"""Called after each epoch with the epochs done and the most there can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a fit needs besides data and rules."""
+
+    seed: int = 0
+    """Seeds initial weights, batches, dropout and sampling."""
+    device: str = "auto"
+    """``auto`` takes CUDA where present."""
+    progress: Progress | None = None
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A decoder that has seen its training data."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained parameters; 0 for a baseline."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training windows."""
+        ...
+
+    @property
+    def train_s(self) -> float:
+        """Wall clock of the fit. [s]"""
+        ...
+
+    @property
+    def history(self) -> tuple[Mapping[str, float], ...]:
+        """One row per epoch (losses, learning rate), or per setting tried."""
+        ...
+
+    def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
+        """Expected counts of each full bin, for every trial of `stream`. [spikes/bin]"""
+        ...
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write weights and history into `folder`; name the files."""
+        ...
+
+
+class DecoderSpec(Spec, ABC):
+    """A decoder as a scenario names it."""
+
+    @abstractmethod
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        """Learn from the train trials of `stream`, stop or tune on its valid trials only."""
+
+
+class NeuralSpec(DecoderSpec):
+    """A decoder trained by gradient descent; members only say which network they are."""
+
+    mask_input: bool = True
+    """Give the encoder the exposure of each entry beside its count (the published code does
+    not, and cannot tell a silent neuron from a missing sample)."""
+
+    @abstractmethod
+    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+        """Make the network, a :class:`sbtt_models.nets.base.Network`.
+
+        Parameters
+        ----------
+        n_channels, n_bins : int
+            Channels and the longest window.
+        log_mean : Tensor
+            Log of each channel's mean count per bin, to start the read-out from.
+            Shape (n_channels,).
+        """
+
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        """Run the one training loop of this library."""
+        from sbtt_models.fitting import train
+
+        return train(self, stream, training, setting)

@@ -1,0 +1,73 @@
+"""LFADS: latent factor analysis via dynamical systems. Torch-free record."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from sbtt_models.decoders.base import NeuralSpec
+from sbtt_models.spec import Fraction, Spec
+
+__all__ = ["LFADS", "Controller", "InitialCondition"]
+
+
+class InitialCondition(Spec):
+    """The encoder of a window into a Gaussian posterior over its initial condition."""
+
+    encoder: int = Field(64, ge=1, le=4096)
+    """Units of the bidirectional encoder, of each direction."""
+    size: int = Field(64, ge=1, le=4096)
+    prior_variance: float = Field(0.1, gt=0)
+    least_variance: float = Field(1e-4, ge=0)
+    """Added to the posterior variance, so that it cannot collapse."""
+    kl_scale: float = Field(1e-7, ge=0)
+
+
+class Controller(Spec):
+    """The network that infers inputs to the generator, bin by bin."""
+
+    encoder: int = Field(64, ge=1, le=4096)
+    """Units of the bidirectional encoder that it listens to, of each direction."""
+    size: int = Field(64, ge=1, le=4096)
+    outputs: int = Field(4, ge=1, le=1024)
+    """Dimension of the inferred input."""
+    lag: int = Field(1, ge=0, le=100)
+    """Bins by which it hears the encoder late, so that an input precedes its effect."""
+    prior_tau: float = Field(10.0, gt=0)
+    """First guess of the prior's autocorrelation time. [bins]"""
+    prior_variance: float = Field(0.1, gt=0)
+    """First guess of the prior's innovation variance."""
+    kl_scale: float = Field(1e-7, ge=0)
+
+
+class LFADS(NeuralSpec):
+    """Sequential variational autoencoder with inferred inputs and low-dimensional factors.
+
+    Sizes, priors and scales default to the values that the lfads-torch library publishes for the
+    MC_Maze recording; ``loss_scale`` there (1e4) only scales Adam's epsilon and is left out.
+
+    References
+    ----------
+    Pandarinath et al., "Inferring single-trial neural population dynamics using sequential
+    auto-encoders", Nature Methods 15:805-815, 2018. Sedler & Pandarinath, "lfads-torch", 2023.
+    """
+
+    kind: Literal["lfads"] = "lfads"
+    generator: int = Field(200, ge=1, le=4096)
+    factors: int = Field(100, ge=1, le=4096)
+    initial_condition: InitialCondition = InitialCondition()
+    controller: Controller | None = Controller()
+    """None: an autonomous generator, without inferred inputs."""
+    dropout: Fraction = Field(0.3, ge=0, lt=1)
+    state_clip: float = Field(5.0, gt=0)
+    """Recurrent states are kept within plus or minus this."""
+    l2_scale: float = Field(0.0, ge=0)
+    """Weight of the mean square of the generator's and controller's recurrent weights."""
+
+    @override
+    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+        from sbtt_models.nets.lfads import LFADSNetwork
+
+        return LFADSNetwork(self, n_channels, log_mean)

@@ -1,0 +1,148 @@
+"""Baselines that need no training: mask-normalised Gaussian smoothing, and interpolation.
+
+Their few settings are chosen on withheld observed entries, as a trained decoder's are.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Float32
+from pydantic import Field
+from scipy.ndimage import gaussian_filter1d
+from typing_extensions import override
+
+from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
+from sbtt_models.signals import MaskedStream, within
+from sbtt_models.spec import Seconds
+from sbtt_models.training import Training
+
+__all__ = ["FittedSmoother", "Interpolation", "Smoothing", "interpolate", "smooth"]
+
+_SD_GRID_BINS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+_PRIOR_GRID = (0.05, 0.5, 2.0)
+_WITHHELD = 0.2
+_LEAST_RATE = 1e-6  # [spikes/bin] keeps the log of a rate finite
+
+
+class Smoothing(DecoderSpec):
+    """Gaussian smoothing of each channel over its observed bins only.
+
+    ``(K * y + p m) / (K * e + p)`` for counts y, exposure e, kernel K, the channel's mean m and a
+    prior weight p, in bins: without the normalisation by ``K * e`` rates would be biased low by
+    the share of samples taken, and where no sample is near the estimate falls back to the mean.
+    """
+
+    kind: Literal["smoothing"] = "smoothing"
+    sd_s: Seconds | None = Field(None, gt=0, alias="sd")
+    """Standard deviation of the kernel. None: the best of a grid from half a bin to 32 bins."""
+    prior: float | None = Field(None, gt=0)
+    """Weight of the channel's mean. [bins] None: the best of 0.05, 0.5 and 2."""
+
+    @override
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        return _choose("smoothing", self.sd_s, self.prior, stream)
+
+
+class Interpolation(DecoderSpec):
+    """Linear interpolation of each channel between its observed bins, then Gaussian smoothing."""
+
+    kind: Literal["interpolation"] = "interpolation"
+    sd_s: Seconds | None = Field(None, gt=0, alias="sd")
+    """Standard deviation of the smoothing. None: the best of a grid from half a bin to 32 bins."""
+
+    @override
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        return _choose("interpolation", self.sd_s, None, stream)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedSmoother:
+    """A smoother with its settings chosen."""
+
+    method: str
+    sd_bins: float
+    prior: float
+    means: Float[np.ndarray, " channel"]
+    train_s: float
+    history: tuple[Mapping[str, float], ...] = field(repr=False)
+    n_parameters: int = 0
+    epochs: int = 0
+
+    def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
+        """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        if self.method == "interpolation":
+            return interpolate(stream, self.sd_bins, self.means)
+        return smooth(stream, self.sd_bins, self.prior, self.means)
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write ``history.json``: the settings tried and their validation losses."""
+        path = folder / "history.json"
+        path.write_text(json.dumps([dict(row) for row in self.history]), encoding="utf-8")
+        return (path,)
+
+
+def smooth(
+    stream: MaskedStream, sd_bins: float, prior: float, means: Float[np.ndarray, " channel"]
+) -> Float32[np.ndarray, "trial bin channel"]:
+    """Mask-normalised Gaussian smoothing; see :class:`Smoothing`. [spikes/bin]"""
+    # trials end with zeros for both count and exposure, so padding never enters a mean;
+    # the kernel is scaled to 1 at its centre, so that `prior` counts samples
+    scale = sd_bins * np.sqrt(2 * np.pi)
+    spikes = gaussian_filter1d(stream.counts.astype(np.float32), sd_bins, axis=1, mode="constant")
+    seen = gaussian_filter1d(stream.exposure, sd_bins, axis=1, mode="constant")
+    rates = (spikes * scale + prior * means) / (seen * scale + prior)
+    return np.maximum(rates, _LEAST_RATE).astype(np.float32)
+
+
+def interpolate(
+    stream: MaskedStream, sd_bins: float, means: Float[np.ndarray, " channel"]
+) -> Float32[np.ndarray, "trial bin channel"]:
+    """Linear interpolation, then smoothing within each trial; see :class:`Interpolation`."""
+    n_trials, n_bins, n_channels = stream.counts.shape
+    filled = np.broadcast_to(means, stream.counts.shape).astype(np.float32)
+    bins = np.arange(n_bins)
+    observed, counts = stream.observed, stream.counts
+    for trial, channel in product(range(n_trials), range(n_channels)):
+        known = np.flatnonzero(observed[trial, :, channel])
+        if known.size:
+            values = counts[trial, known, channel] / stream.exposure[trial, known, channel]
+            filled[trial, :, channel] = np.interp(bins, known, values)
+    inside = within(stream.lengths, n_bins).astype(np.float32)[:, :, None]
+    total = gaussian_filter1d(filled * inside, sd_bins, axis=1, mode="constant")
+    weight = gaussian_filter1d(inside, sd_bins, axis=1, mode="constant")
+    return np.maximum(total / np.maximum(weight, 1e-6), _LEAST_RATE).astype(np.float32)
+
+
+def _choose(
+    method: str, sd_s: float | None, prior: float | None, stream: MaskedStream
+) -> FittedSmoother:
+    """Take the settings that best predict withheld observed entries of train and valid trials."""
+    start = time.perf_counter()
+    kept = stream.trials(np.union1d(stream.split.train, stream.split.valid))
+    exposure = kept.exposure.sum((0, 1), dtype=np.float64)
+    spikes = kept.counts.sum((0, 1), dtype=np.float64)
+    grand = spikes.sum() / max(exposure.sum(), 1e-9)
+    means = np.where(exposure > 0, spikes / np.maximum(exposure, 1e-9), grand)
+    means = np.maximum(means, _LEAST_RATE)
+    sds = _SD_GRID_BINS if sd_s is None else (sd_s / stream.bin_s,)
+    priors = (_PRIOR_GRID if prior is None else (prior,)) if method == "smoothing" else (0.0,)
+    hidden = kept.observed & (np.random.default_rng(0).random(kept.counts.shape) < _WITHHELD)
+    shown = kept.hide(hidden)
+    history = []
+    for sd, weight in product(sds, priors):
+        trial = FittedSmoother(method, float(sd), float(weight), means, 0.0, ())
+        rates = trial.rates(shown)[hidden]
+        nll = rates * kept.exposure[hidden] - kept.counts[hidden] * np.log(rates)
+        loss = float(nll.mean()) if nll.size else 0.0
+        history.append({"sd_bins": float(sd), "prior": float(weight), "valid_loss": loss})
+    best = min(history, key=lambda row: row["valid_loss"])
+    seconds = time.perf_counter() - start
+    return FittedSmoother(method, best["sd_bins"], best["prior"], means, seconds, tuple(history))

@@ -1,0 +1,172 @@
+"""Selective backpropagation through time, coordinated dropout and the Kullback–Leibler terms.
+
+All functions are pure: which samples exist is an argument, and nothing is remembered.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = [
+    "autoregressive_kl",
+    "coordinated_dropout",
+    "gaussian_kl",
+    "poisson_nll",
+    "selective_loss",
+]
+
+
+def poisson_nll(
+    log_rates: Float[Tensor, "*shape"],
+    counts: Float[Tensor, "*shape"],
+    exposure: Float[Tensor, "*shape"],
+) -> Float[Tensor, "*shape"]:
+    r"""Poisson negative log-likelihood of each entry, without terms that no rate changes.
+
+    .. math:: \ell = \lambda e - k \log \lambda
+
+    for a full-bin rate :math:`\lambda`, a count :math:`k` and the exposure :math:`e`. Entries
+    with :math:`e = 0` are exactly 0, and so is their gradient, whatever the rate.
+
+    Parameters
+    ----------
+    log_rates : Tensor
+        Log of the expected count of a full bin. [ln spikes/bin]
+    counts : Tensor
+        Delivered spikes. [spikes/bin]
+    exposure : Tensor
+        Fraction of the bin with valid data.
+
+    Returns
+    -------
+    Tensor
+        [nat]
+    """
+    observed = exposure > 0
+    # where() before exp(): an overflow at an unobserved entry must not become 0 * inf = NaN
+    safe = torch.where(observed, log_rates, torch.zeros_like(log_rates))
+    return torch.where(observed, safe.exp() * exposure - counts * safe, torch.zeros_like(safe))
+
+
+def selective_loss(
+    log_rates: Float[Tensor, "*shape"],
+    counts: Float[Tensor, "*shape"],
+    exposure: Float[Tensor, "*shape"],
+    learns: Bool[Tensor, "*shape"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean Poisson loss over the observed entries, with gradient from those alone (SBTT).
+
+    Parameters
+    ----------
+    log_rates, counts, exposure : Tensor
+        As in :func:`poisson_nll`.
+    learns : Tensor, optional
+        Observed entries that may send a gradient back (coordinated dropout). The value of the
+        loss counts all observed entries. None: all of them learn.
+
+    Returns
+    -------
+    Tensor
+        Finite even where nothing is observed: 0, with zero gradient. [nat per observed entry]
+
+    References
+    ----------
+    Zhu et al., "Deep inference of latent dynamics with spatio-temporal super-resolution using
+    selective backpropagation through time", NeurIPS 2021, arXiv:2111.00070.
+    """
+    nll = poisson_nll(log_rates, counts, exposure)
+    if learns is not None:
+        nll = torch.where(learns, nll, nll.detach())
+    return nll.sum() / (exposure > 0).sum().clamp(min=1)
+
+
+def coordinated_dropout(
+    counts: Float[Tensor, "batch bin channel"],
+    exposure: Float[Tensor, "batch bin channel"],
+    rate: float,
+    generator: torch.Generator,
+) -> tuple[
+    Float[Tensor, "batch bin channel"],
+    Float[Tensor, "batch bin channel"],
+    Bool[Tensor, "batch bin channel"],
+]:
+    """Hide a share of the entries from the encoder; only what is hidden may teach.
+
+    So a model cannot learn to copy its input. The published order is kept: missing entries are
+    zero-filled first, the draw is over all entries, and what stays is not yet rescaled (see
+    ``rescale_input`` of the decoders).
+
+    Parameters
+    ----------
+    rate : float
+        Share of entries hidden, in (0, 1).
+
+    Returns
+    -------
+    counts, exposure : Tensor
+        What the encoder sees.
+    learns : Tensor
+        Entries that may send a gradient back.
+
+    References
+    ----------
+    Keshtkaran & Pandarinath, "Enabling hyperparameter optimization in sequential autoencoders
+    for spiking neural data", NeurIPS 2019.
+    """
+    # the generator may live on the CPU while the data is on an accelerator
+    draw = torch.rand(counts.shape, generator=generator, device=generator.device)
+    hidden = (draw < rate).to(counts.device)
+    zero = torch.zeros((), dtype=counts.dtype, device=counts.device)
+    return torch.where(hidden, zero, counts), torch.where(hidden, zero, exposure), hidden
+
+
+def gaussian_kl(
+    mean: Float[Tensor, "batch dim"],
+    log_var: Float[Tensor, "batch dim"],
+    prior_mean: Float[Tensor, " dim"],
+    prior_log_var: Float[Tensor, " dim"],
+) -> Float[Tensor, ""]:
+    """KL divergence of diagonal Gaussians, summed over dimensions, mean over the batch. [nat]"""
+    ratio = (log_var - prior_log_var).exp()
+    distance = (mean - prior_mean).square() / prior_log_var.exp()
+    return 0.5 * (ratio + distance - 1.0 + prior_log_var - log_var).sum(-1).mean()
+
+
+def autoregressive_kl(
+    sample: Float[Tensor, "batch bin dim"],
+    mean: Float[Tensor, "batch bin dim"],
+    log_var: Float[Tensor, "batch bin dim"],
+    log_tau: Float[Tensor, " dim"],
+    log_noise_var: Float[Tensor, " dim"],
+) -> Float[Tensor, ""]:
+    """One-sample KL of controller outputs against a first-order autoregressive Gaussian prior.
+
+    Parameters
+    ----------
+    sample : Tensor
+        Controller outputs drawn from the posterior given by `mean` and `log_var`.
+    log_tau : Tensor
+        Log of the prior's autocorrelation time. [ln bins]
+    log_noise_var : Tensor
+        Log of its innovation variance; the first bin has the stationary variance.
+
+    Returns
+    -------
+    Tensor
+        Summed over bins and dimensions, mean over the batch. [nat]
+    """
+    phi = torch.exp(-torch.exp(-log_tau))
+    stationary = log_noise_var - torch.log1p(-(phi.square()).clamp(max=1 - 1e-6))
+    first = _log_normal(sample[:, :1], torch.zeros_like(sample[:, :1]), stationary)
+    rest = _log_normal(sample[:, 1:], phi * sample[:, :-1], log_noise_var)
+    log_prior = first.sum((1, 2)) + rest.sum((1, 2))
+    log_posterior = _log_normal(sample, mean, log_var).sum((1, 2))
+    return (log_posterior - log_prior).mean()
+
+
+def _log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    return -0.5 * ((x - mean).square() / log_var.exp() + log_var + math.log(2 * math.pi))

@@ -1,0 +1,1 @@
+"""Torch modules. Import only where a decoder is built."""

@@ -1,0 +1,47 @@
+"""The sequential autoencoder: encode a trial into one vector, unroll its dynamics from there."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sbtt_models.decoders.autoencoder import Autoencoder
+from sbtt_models.nets.base import Inferred, Network
+
+__all__ = ["SequentialAutoencoder"]
+
+
+class SequentialAutoencoder(Network):
+    """See :class:`sbtt_models.decoders.autoencoder.Autoencoder`."""
+
+    def __init__(
+        self, spec: Autoencoder, n_channels: int, log_mean: Float[Tensor, " channel"]
+    ) -> None:
+        super().__init__()
+        n_inputs = n_channels * (2 if spec.mask_input else 1)
+        self.mask_input = spec.mask_input
+        self.encoder = nn.GRU(n_inputs, spec.hidden, batch_first=True, bidirectional=True)
+        self.latent = nn.Linear(2 * spec.hidden, spec.generator)
+        # the published generator has one input channel that is always 0: its weights never learn
+        self.generator = nn.GRU(1, spec.generator, batch_first=True)
+        self.readout = nn.Linear(spec.generator, n_channels)
+        self.dropout = nn.Dropout(spec.dropout)
+        with torch.no_grad():
+            self.readout.bias.copy_(log_mean)
+
+    def forward(
+        self,
+        counts: Float[Tensor, "batch bin channel"],
+        exposure: Float[Tensor, "batch bin channel"],
+        generator: torch.Generator | None = None,
+    ) -> Inferred:
+        """Infer log rates. Shapes as :meth:`Network.forward`."""
+        del generator  # nothing is sampled here
+        seen = torch.cat([counts, exposure], dim=2) if self.mask_input else counts
+        _, last = self.encoder(seen)  # (2, batch, hidden)
+        encoded = self.dropout(torch.cat([last[0], last[1]], dim=1))
+        initial = self.dropout(self.latent(encoded))  # (batch, generator)
+        nothing = counts.new_zeros(counts.shape[0], counts.shape[1], 1)
+        states, _ = self.generator(nothing, initial[None].contiguous())
+        return Inferred(self.readout(states))

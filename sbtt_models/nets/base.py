@@ -1,0 +1,43 @@
+"""What every network gives back, and takes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["Inferred", "Network"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inferred:
+    """What a network says about a batch of windows."""
+
+    log_rates: Float[Tensor, "batch bin channel"]
+    """Log of the expected count of a full bin."""
+    penalties: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+    """Terms added to the loss, by name, already scaled; the training loop ramps them up."""
+
+
+class Network(nn.Module):
+    """A network from a window with gaps to log rates."""
+
+    @abstractmethod
+    def forward(
+        self,
+        counts: Float[Tensor, "batch bin channel"],
+        exposure: Float[Tensor, "batch bin channel"],
+        generator: torch.Generator | None = None,
+    ) -> Inferred:
+        """Infer.
+
+        Parameters
+        ----------
+        counts, exposure : Tensor
+            What the encoder may see; 0 where missing.
+        generator : torch.Generator, optional
+            Randomness of posterior samples. None: use posterior means.
+        """

@@ -1,0 +1,77 @@
+"""Long trials cut into overlapping windows, and put together again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+__all__ = ["Windows", "cut", "stitch"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Where each window lies. A trial shorter than the window is one window, padded."""
+
+    trial: Int[np.ndarray, " window"]
+    start: Int[np.ndarray, " window"]
+    n_bins: int
+
+
+def cut(
+    lengths: Int[np.ndarray, " trial"],
+    trials: Int[np.ndarray, " kept"],
+    n_bins: int,
+    stride: int,
+    rng: np.random.Generator | None = None,
+) -> Windows:
+    """Choose windows that cover some trials.
+
+    Parameters
+    ----------
+    lengths : numpy.ndarray
+        Bins in each trial of the stream.
+    trials : numpy.ndarray
+        Trials to cover.
+    n_bins, stride : int
+        Length of a window and the step to the next. The last window ends with its trial.
+    rng : numpy.random.Generator, optional
+        If given, every start is redrawn uniformly within its trial: as many windows, but new
+        ones each epoch.
+    """
+    owner, starts = [], []
+    for trial in trials:
+        last = max(int(lengths[trial]) - n_bins, 0)
+        grid = np.unique(np.append(np.arange(0, last, stride), last))
+        owner.append(np.full(grid.size, trial))
+        starts.append(grid if rng is None else rng.integers(0, last + 1, size=grid.size))
+    return Windows(np.concatenate(owner), np.concatenate(starts), n_bins)
+
+
+def stitch(
+    pieces: Float[np.ndarray, "window step channel"],
+    windows: Windows,
+    shape: tuple[int, int, int],
+) -> Float[np.ndarray, "trial bin channel"]:
+    """Average overlapping windows, each weighted towards its centre.
+
+    The weight is a triangle, so a bin is mostly inferred from windows that see both its past and
+    its future. Bins that no window covers (padding, trials not asked for) are 0.
+
+    Parameters
+    ----------
+    pieces : numpy.ndarray
+        One result per window.
+    shape : tuple of int
+        Trials, bins and channels of the result.
+    """
+    n_bins = windows.n_bins
+    triangle = np.minimum(np.arange(1, n_bins + 1), np.arange(n_bins, 0, -1)).astype(pieces.dtype)
+    total = np.zeros((shape[0], shape[1] + n_bins, shape[2]), pieces.dtype)
+    weight = np.zeros((shape[0], shape[1] + n_bins, 1), pieces.dtype)
+    for piece, trial, start in zip(pieces, windows.trial, windows.start, strict=True):
+        total[trial, start : start + n_bins] += piece * triangle[:, None]
+        weight[trial, start : start + n_bins, 0] += triangle
+    total /= np.maximum(weight, np.finfo(pieces.dtype).tiny)
+    return total[:, : shape[1]]

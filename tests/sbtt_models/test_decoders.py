@@ -1,0 +1,287 @@
+"""The contract of every decoder in the union, and what each adds."""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+import sbtt_models
+from sbtt_models.decoders import LFADS, AnyDecoder, Autoencoder, Interpolation, Smoothing
+from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
+from sbtt_models.decoders.lfads import Controller, InitialCondition
+from sbtt_models.losses import selective_loss
+from sbtt_models.signals import MaskedStream, Split
+from sbtt_models.spec import DataError, DivergedError, SpecError
+from sbtt_models.training import Training
+
+SMALL = {
+    "autoencoder": Autoencoder(hidden=6, generator=5),
+    "lfads": LFADS(
+        generator=8,
+        factors=4,
+        initial_condition=InitialCondition(encoder=6, size=5),
+        controller=Controller(encoder=5, size=4, outputs=2),
+    ),
+    "smoothing": Smoothing(),
+    "interpolation": Interpolation(),
+}
+NEURAL = {name: spec for name, spec in SMALL.items() if isinstance(spec, NeuralSpec)}
+QUICK = Training(epochs=4, batch_size=8, ramp_epochs=2)
+
+
+def stream(
+    seed: int = 0, lengths: tuple[int, ...] = (12,) * 14, share: float = 0.6
+) -> MaskedStream:
+    rng = np.random.default_rng(seed)
+    n_bins, n_trials = max(lengths), len(lengths)
+    phase = rng.uniform(0, 6.3, (n_trials, 1, 1)) + np.arange(n_bins)[None, :, None] / 3
+    counts = rng.poisson(np.exp(np.sin(phase + np.arange(4))))
+    observed = rng.random(counts.shape) < share
+    observed &= (np.arange(n_bins) < np.array(lengths)[:, None])[:, :, None]
+    order = np.arange(n_trials)
+    return MaskedStream(
+        np.where(observed, counts, 0).astype(np.int32),
+        observed.astype(np.float32),
+        np.array(lengths),
+        0.02,
+        Split(order[:-4], order[-4:-2], order[-2:]),
+    )
+
+
+def test_the_small_decoders_are_the_whole_union() -> None:
+    kinds = {member.model_fields["kind"].default for member in get_args(get_args(AnyDecoder)[0])}
+    assert kinds == set(SMALL)
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_rates_are_positive_finite_and_shaped(spec: DecoderSpec) -> None:
+    data = stream(lengths=(12, 5, 9, 12, 1, 12, 7, 12, 3, 12))
+    rates = sbtt_models.fit(spec, data, QUICK).rates(data)
+    assert rates.shape == data.counts.shape
+    assert rates.dtype == np.float32
+    inside = np.arange(12) < data.lengths[:, None]
+    assert np.isfinite(rates).all()
+    assert (rates[inside] > 0).all()
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_fits_repeat_bitwise_and_leave_the_global_generator_alone(spec: DecoderSpec) -> None:
+    data = stream()
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state().clone()
+    first = sbtt_models.fit(spec, data, QUICK, seed=3).rates(data)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(99)
+    np.random.seed(1)  # noqa: NPY002 - the point is that the legacy state does not matter
+    assert np.array_equal(first, sbtt_models.fit(spec, data, QUICK, seed=3).rates(data))
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_permuting_trials_permutes_rates(spec: DecoderSpec) -> None:
+    data = stream()
+    fitted = sbtt_models.fit(spec, data, QUICK)
+    order = np.random.default_rng(0).permutation(data.lengths.size)
+    np.testing.assert_allclose(
+        fitted.rates(data.trials(order)), fitted.rates(data)[order], rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_test_trials_teach_nothing(spec: DecoderSpec) -> None:
+    """Whatever the test trials hold, the fitted decoder is the same."""
+    data = stream()
+    counts = data.counts.copy()
+    counts[data.split.test] = 7 * data.observed[data.split.test]
+    poisoned = replace(data, counts=counts)
+    clean = sbtt_models.fit(spec, data, QUICK)
+    other = sbtt_models.fit(spec, poisoned, QUICK)
+    assert np.array_equal(clean.rates(data), other.rates(data))
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_padding_is_never_seen(spec: DecoderSpec) -> None:
+    """A longer padding changes no rate inside the trial."""
+    if spec.kind in ("smoothing", "interpolation"):
+        spec = spec.model_copy(update={"sd_s": 0.04, "prior": 0.5})  # the grid draws per entry
+    data = replace(stream(lengths=(9,) * 14), window_bins=9)
+    wide = replace(
+        data,
+        counts=np.pad(data.counts, ((0, 0), (0, 5), (0, 0))),
+        exposure=np.pad(data.exposure, ((0, 0), (0, 5), (0, 0))),
+    )
+    narrow_rates = sbtt_models.fit(spec, data, QUICK).rates(data)
+    wide_rates = sbtt_models.fit(spec, wide, QUICK).rates(wide)
+    np.testing.assert_allclose(wide_rates[:, :9], narrow_rates, rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_saving_writes_what_it_names(spec: DecoderSpec, tmp_path: Path) -> None:
+    fitted = sbtt_models.fit(spec, stream(), QUICK)
+    paths = fitted.save(tmp_path)
+    assert all(path.is_file() for path in paths)
+    history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
+    assert history
+    assert "valid_loss" in history[-1]
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_nothing_observed_is_refused(spec: DecoderSpec, part: str) -> None:
+    data = stream()
+    gone = np.zeros(data.counts.shape, bool)
+    gone[getattr(data.split, part)] = True
+    with pytest.raises(DataError, match=f"no entry of the {part} trials is observed"):
+        sbtt_models.fit(spec, data.hide(gone), QUICK)
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_an_unobserved_trial_and_a_silent_channel_are_borne(spec: DecoderSpec) -> None:
+    data = stream()
+    gone = np.zeros(data.counts.shape, bool)
+    gone[0] = True
+    gone[..., 2] = True  # a channel that is never sampled
+    silent = data.counts.copy()
+    silent[..., 1] = 0
+    data = replace(data, counts=silent).hide(gone)
+    rates = sbtt_models.fit(spec, data, QUICK).rates(data)
+    assert np.isfinite(rates).all()
+
+
+@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+def test_every_parameter_learns(spec: NeuralSpec) -> None:
+    torch.manual_seed(0)
+    data = stream()
+    network = spec.build(4, 12, torch.zeros(4))
+    counts, exposure = torch.tensor(data.counts).float(), torch.tensor(data.exposure)
+    inferred = network(counts, exposure, torch.Generator().manual_seed(0))
+    loss = selective_loss(inferred.log_rates, counts, exposure) + sum(inferred.penalties.values())
+    loss.backward()
+    idle = [
+        name for name, p in network.named_parameters() if p.grad is None or not (p.grad != 0).any()
+    ]
+    # the published generator listens to a channel that is always 0
+    assert idle == (["generator.weight_ih_l0"] if spec.kind == "autoencoder" else [])
+
+
+@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+def test_training_lowers_the_loss(spec: NeuralSpec) -> None:
+    data = stream(lengths=(12,) * 60)
+    fitted = sbtt_models.fit(spec, data, Training(epochs=60, learning_rate=0.02, batch_size=16))
+    losses = [row["valid_loss"] for row in fitted.history]
+    assert min(losses) < losses[0] - 0.05
+
+
+@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+def test_the_best_validation_weights_are_kept(spec: NeuralSpec) -> None:
+    """A training that goes on to spoil itself gives the rates of its best epoch."""
+    data = stream()
+    rules = Training(epochs=6, schedule="constant", learning_rate=0.5, clip_norm=1.0)
+    fitted = sbtt_models.fit(spec, data, rules)
+    best = int(np.argmin([row["valid_loss"] for row in fitted.history])) + 1
+    if best == rules.epochs:
+        pytest.fail("this case no longer spoils itself: choose a higher learning rate")
+    shorter = sbtt_models.fit(spec, data, rules.model_copy(update={"epochs": best}))
+    assert np.array_equal(fitted.rates(data), shorter.rates(data))
+
+
+def test_early_stop_and_history() -> None:
+    rules = Training(epochs=500, patience=3, learning_rate=0.5, schedule="constant", clip_norm=1.0)
+    fitted = sbtt_models.fit(SMALL["autoencoder"], stream(), rules)
+    assert fitted.epochs < 500
+    assert len(fitted.history) == fitted.epochs
+
+
+def test_a_diverging_training_names_the_term() -> None:
+    data = stream()
+    counts = np.where(data.observed, 90_000, 0).astype(np.int32)
+    rules = Training(epochs=50, learning_rate=1.0, schedule="constant", clip_norm=1e9)
+    with pytest.raises(DivergedError, match=r"epoch \d+: (nll|gradient_norm|valid_loss) is"):
+        sbtt_models.fit(SMALL["autoencoder"], replace(data, counts=counts), rules)
+
+
+def test_penalties_are_named_and_ramped() -> None:
+    spec = LFADS(**(SMALL["lfads"].model_dump() | {"l2_scale": 1.0}))
+    fitted = sbtt_models.fit(spec, stream(), QUICK)
+    assert {"nll", "kl_ic", "kl_co", "l2"} <= set(fitted.history[0])
+
+
+def test_the_published_demo_has_38779_parameters() -> None:
+    network = Autoencoder(mask_input=False).build(29, 50, torch.zeros(29))
+    assert sum(p.numel() for p in network.parameters()) == 38_779
+
+
+def test_the_controller_hears_late() -> None:
+    """With a lag, a controller output at bin t may not depend on counts at t (only t-lag, t+lag)."""
+    spec = SMALL["lfads"]
+    network = spec.build(4, 12, torch.zeros(4)).eval()
+    counts = torch.ones(1, 12, 8)
+    heard = network.inputs.encode(counts)
+    changed = counts.clone()
+    changed[0, 6] += 1.0
+    moved = (network.inputs.encode(changed) != heard)[0]
+    ahead, back = moved.chunk(2, dim=1)
+    assert not ahead[:7].any()
+    assert ahead[7:].any(dim=1).all()
+    assert not back[6:].any()
+    assert back[:6].any(dim=1).all()
+
+
+def test_smoothing_ignores_what_is_missing() -> None:
+    """A constant rate is recovered exactly whatever the mask: no bias by the sampled fraction."""
+    rng = np.random.default_rng(0)
+    observed = rng.random((14, 30, 3)) < 0.2
+    data = MaskedStream(
+        np.where(observed, 4, 0).astype(np.int32),
+        observed.astype(np.float32),
+        np.full(14, 30),
+        0.02,
+        stream().split,
+    )
+    for spec in (Smoothing(sd="60 ms"), Interpolation(sd="60 ms")):
+        rates = sbtt_models.fit(spec, data).rates(data)
+        np.testing.assert_allclose(rates, 4.0, rtol=1e-5)
+
+
+def test_smoothing_counts_exposure() -> None:
+    """Half the exposure and half the spikes is the same rate."""
+    data = stream(share=1.0)
+    even = replace(data, counts=data.counts * 2)
+    half = replace(data, exposure=data.exposure * np.float32(0.5))
+    spec = Smoothing(sd="40 ms", prior=0.05)
+    whole = sbtt_models.fit(spec, even).rates(even)
+    partial = sbtt_models.fit(spec, half).rates(half)
+    np.testing.assert_allclose(partial, whole, rtol=0.1, atol=0.05)
+
+
+def test_interpolation_is_linear_between_samples() -> None:
+    counts = np.zeros((14, 5, 1), np.int32)
+    counts[:, 0], counts[:, 4] = 2, 6
+    exposure = np.zeros((14, 5, 1), np.float32)
+    exposure[:, [0, 4]] = 1
+    data = MaskedStream(counts, exposure, np.full(14, 5), 0.02, stream().split)
+    rates = sbtt_models.fit(Interpolation(sd="0.1 ms"), data).rates(data)
+    np.testing.assert_allclose(rates[0, :, 0], [2, 3, 4, 5, 6], rtol=1e-4)
+
+
+def test_devices_are_checked() -> None:
+    with pytest.raises(SpecError, match="not one of auto, cpu, cuda"):
+        sbtt_models.fit(SMALL["autoencoder"], stream(), QUICK, device="tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(SpecError, match="finds no CUDA"):
+            sbtt_models.fit(SMALL["autoencoder"], stream(), QUICK, device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+def test_cpu_and_cuda_agree(spec: NeuralSpec) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA here")
+    data = stream()
+    fitted = sbtt_models.fit(spec, data, QUICK, device="cpu")
+    moved = replace(fitted, network=copy.deepcopy(fitted.network).cuda())
+    np.testing.assert_allclose(moved.rates(data), fitted.rates(data), rtol=1e-4, atol=1e-5)
