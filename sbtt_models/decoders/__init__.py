@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sbtt_models.decoders.autoencoder import Autoencoder
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Setting
+from sbtt_models.decoders.kalman import Kalman
 from sbtt_models.decoders.lfads import LFADS
 from sbtt_models.decoders.smoothing import Interpolation, Smoothing
 
@@ -18,11 +19,12 @@ __all__ = [
     "DecoderSpec",
     "Fitted",
     "Interpolation",
+    "Kalman",
     "NeuralSpec",
     "Setting",
     "Smoothing",
 ]
 
 AnyDecoder = Annotated[
-    Autoencoder | LFADS | Smoothing | Interpolation, Field(discriminator="kind")
+    Autoencoder | LFADS | Kalman | Smoothing | Interpolation, Field(discriminator="kind")
 ]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sbtt_models
-from sbtt_models.decoders import LFADS, AnyDecoder, Autoencoder, Interpolation, Smoothing
+from sbtt_models.decoders import LFADS, AnyDecoder, Autoencoder, Interpolation, Kalman, Smoothing
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.decoders.lfads import Controller, InitialCondition
 from sbtt_models.losses import selective_loss
@@ -27,6 +27,7 @@ SMALL = {
         initial_condition=InitialCondition(encoder=6, size=5),
         controller=Controller(encoder=5, size=4, outputs=2),
     ),
+    "kalman": Kalman(size=3, iterations=6),
     "smoothing": Smoothing(),
     "interpolation": Interpolation(),
 }
@@ -216,7 +217,7 @@ def test_the_published_demo_has_38779_parameters() -> None:
 
 
 def test_the_controller_hears_late() -> None:
-    """With a lag, a controller output at bin t may not depend on counts at t (only t-lag, t+lag)."""
+    """With a lag of one bin, the controller at bin t hears of t - 1 and t + 1, not of t."""
     spec = SMALL["lfads"]
     network = spec.build(4, 12, torch.zeros(4)).eval()
     counts = torch.ones(1, 12, 8)
