@@ -1,0 +1,103 @@
+"""Spike times of a group, binned from the start of each trial or segment on."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from implant_sim.recordings import cutting, events
+from implant_sim.recordings.assemble import check_size
+from implant_sim.recordings.cutting import Rows
+from implant_sim.recordings.fields import EventsField
+from implant_sim.recordings.scope import Scope, Table
+from sbtt_models.signals import as_counts
+from sbtt_models.spec import DataError
+
+__all__ = ["clock_s", "events_table"]
+
+
+def clock_s(scope: Scope, spec: EventsField, name: str) -> Float[np.ndarray, "..."]:
+    """Times on the events' clock. [s]"""
+    values = scope.read(name)
+    return events.check_times(values.ravel(), scope.where(name)).reshape(values.shape) / (
+        spec.clock_hz
+    )
+
+
+def events_table(scope: Scope, spec: EventsField, bin_s: float) -> Table:
+    """Bin the spike times of a group.
+
+    Raises
+    ------
+    DataError
+        For times that are not finite, channels out of range, trials shorter than a bin.
+    """
+    where = scope.where(spec.time)
+    times = clock_s(scope, spec, spec.time).ravel()
+    channels, n_channels = _channels(scope, spec, times.size)
+    order = np.argsort(times, kind="stable")
+    times, channels = times[order], channels[order]
+    starts_s, stops_s, continuous = _bounds(scope, spec, times)
+    durations = zip(starts_s, stops_s, strict=True)
+    sizes = [events.whole_bins(stop - start, bin_s) for start, stop in durations]
+    if min(sizes, default=0) < 1:
+        short = int(np.argmin(sizes)) if sizes else 0
+        raise DataError(
+            f"{where}: trial {short} is shorter than one bin of {bin_s:g} s, or there is none; "
+            "use narrower bins, or leave it out"
+        )
+    ends = np.cumsum(sizes)
+    check_size((int(ends[-1]), n_channels), 8, f"{where}: binned")
+    counts = np.concatenate([
+        events.bin_spikes(times, channels, float(start), (size, n_channels), bin_s)
+        for start, size in zip(starts_s, sizes, strict=True)
+    ])  # fmt: skip
+    rows = Rows(ends - np.array(sizes), ends, int(ends[-1]), continuous)
+    return Table(as_counts(counts, where), rows, starts_s=starts_s)
+
+
+def _channels(
+    scope: Scope, spec: EventsField, n_spikes: int
+) -> tuple[Int[np.ndarray, " spike"], int]:
+    if spec.unit is None:
+        return np.zeros(n_spikes, np.int64), 1
+    where = scope.where(spec.unit)
+    channels = cutting.as_indices(scope.read(spec.unit).ravel(), where)
+    if channels.size != n_spikes:
+        raise DataError(f"{where}: {channels.size} channels for {n_spikes} spike times")
+    found = int(channels.max()) + 1 if channels.size else 1
+    n_channels = spec.n_channels or found
+    if channels.size and (channels.min() < 0 or found > n_channels):
+        raise DataError(
+            f"{where}: channels run from {channels.min()} to {channels.max()}; they must lie "
+            f"between 0 and {n_channels - 1} (`events.n_channels`)"
+        )
+    return channels, n_channels
+
+
+def _bounds(
+    scope: Scope, spec: EventsField, times: Float[np.ndarray, " spike"]
+) -> tuple[Float[np.ndarray, " piece"], Float[np.ndarray, " piece"], bool]:
+    """Start and stop of each piece [s], and whether they make up one recording."""
+    layout = scope.layout
+    if layout.segments is not None:
+        table, where = clock_s(scope, spec, layout.segments), scope.where(layout.segments)
+        if table.ndim != 2 or table.shape[1] != 2:
+            raise DataError(f"{where}: must have rows of start and stop, got shape {table.shape}")
+        starts, stops, continuous = table[:, 0], table[:, 1], True
+    elif layout.start is not None and layout.length is not None:
+        where = scope.where(layout.start)
+        starts, lengths = (
+            clock_s(scope, spec, name).ravel() for name in (layout.start, layout.length)
+        )
+        if starts.size != lengths.size:
+            raise DataError(f"{where}: {starts.size} starts, but {lengths.size} lengths")
+        stops, continuous = starts + lengths, False
+    else:
+        where = scope.where(spec.span or spec.time)
+        bound = times if spec.span is None else clock_s(scope, spec, spec.span).ravel()
+        if bound.size < 2:
+            raise DataError(f"{where}: holds fewer than two times, which bound no recording")
+        return bound.min()[None], bound.max()[None], True
+    cutting.refuse_overlap(starts, stops - 1e-9, where)  # a nanosecond is rounding
+    return starts, stops, continuous

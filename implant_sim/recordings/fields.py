@@ -1,0 +1,176 @@
+"""The blocks of a file recording in YAML: what is in which data set."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from implant_sim.recordings.base import FileSplit, RecordingSource
+from sbtt_models.spec import Hertz, Seconds, Spec, to_si
+
+__all__ = [
+    "Axis",
+    "BehaviourField",
+    "EventsField",
+    "Fluorescence",
+    "Layout",
+    "SecondsOrName",
+    "TruthField",
+]
+
+Axis = Literal["trial", "bin", "channel", "dim"]
+
+
+def _seconds_or_name(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"\s*[-+.\d]", value):
+        return value
+    seconds = to_si(value, "s")
+    if not 0 < seconds <= 3600:
+        raise ValueError(f"expected a bin width between 0 and 3600 s, got {value!r}")
+    return seconds
+
+
+SecondsOrName = Annotated[float | str, BeforeValidator(_seconds_or_name)]
+"""A time such as ``50 ms``, or the name of a scalar data set or attribute that holds it in s."""
+
+
+class BehaviourField(Spec):
+    """What the animal did or meant, from one data set or the difference of two."""
+
+    name: str = Field("behaviour", min_length=1, max_length=80)
+    data: str
+    """Data set by bin, by trial, or by its own clock (`time`)."""
+    minus: str | None = None
+    """Data set to subtract, by bin or by trial: target - cursor is the intended direction."""
+    unit: str = Field(max_length=40)
+    direction: bool = False
+    """Keep the direction only: unit vectors; bins without one are not scored."""
+    per: Literal["auto", "bin", "trial"] = "auto"
+    """What the first axis of the data counts; ``auto`` goes by its length."""
+    axes: tuple[Axis, ...] | None = None
+    """Order of the axes where it is not (trial,) bin, dim."""
+    columns: tuple[int, ...] | None = None
+    """Dimensions to keep, counted from 0."""
+    time: str | None = None
+    """Data set with the time of each sample, for behaviour on a clock of its own."""
+    max_gap_s: Seconds = Field(0.25, alias="max_gap", gt=0)
+    """With `time`: bins that touch a longer gap between samples are not scored."""
+
+
+class TruthField(Spec):
+    """Known rates, for simulated recordings: by trial, by bin, or by condition."""
+
+    rates: str | None = None
+    unit: Literal["Hz", "spikes/s", "spikes/ms", "spikes/bin"] = "Hz"
+    """Unit of `rates`."""
+    expected: str | None = None
+    """Data set of expected counts per bin, where counts were not drawn as plain Poisson."""
+
+    @model_validator(mode="after")
+    def _something(self) -> TruthField:
+        if self.rates is None and self.expected is None:
+            raise ValueError("truth names neither `rates` nor `expected`")
+        return self
+
+
+class EventsField(Spec):
+    """Spike times instead of counts."""
+
+    time: str
+    """Data set with the time of each spike."""
+    unit: str | None = None
+    """Data set with the channel of each spike, counted from 0; without it, one channel."""
+    clock_hz: Hertz = Field(1.0, alias="clock", gt=0)
+    """Ticks of `time` in a second; 1 where times are in seconds."""
+    n_channels: int | None = Field(None, ge=1, le=1_000_000)
+    """Channels, where the last ones may be silent; otherwise the largest `unit` plus 1."""
+    span: str | None = None
+    """Data set on the same clock whose first and last value bound the recording: spikes outside
+    it are left out. Without it: the first and last spike."""
+
+
+class Fluorescence(Spec):
+    """Turn calcium fluorescence into events: one where its innovation stands out of the noise.
+
+    The trace F is taken as a first-order process that decays with `decay`:
+    ``s[t] = F[t] - exp(-bin / decay) F[t-1]``. A bin holds one event where s exceeds its median by
+    `threshold` times its noise, 1.4826 x the median absolute deviation, channel by channel over
+    the whole file. The first bin of each trial has no event. Events are not spikes: a burst is
+    one, and a single spike may be none.
+    """
+
+    decay_s: Seconds = Field(alias="decay", gt=0)
+    """Time constant of the indicator."""
+    threshold: float = Field(3.0, gt=0, le=100)
+
+
+class Layout(RecordingSource):
+    """What is where in a file of named arrays. Names are data sets, relative to `group`."""
+
+    path: Path
+    group: str | tuple[str, ...] = ""
+    """Folder of the data sets inside the file. A list, or a pattern such as ``trial_*``, gives
+    one trial for each group."""
+    counts: str | None = None
+    """Spike counts by bin and channel, or by trial, bin and channel."""
+    events: EventsField | None = None
+    """Spike times, instead of `counts`."""
+    axes: tuple[Axis, ...] | None = None
+    """Order of the axes of `counts`, where it is not (trial,) bin, channel."""
+    bin_s: SecondsOrName = Field(alias="bin")
+    segments: str | None = None
+    """Rows of start and stop of the pieces of a continuous recording: bins, or with `events`
+    times. Bins count from 0; stop is the first bin after."""
+    trial: str | None = None
+    """Label of the trial of each bin."""
+    start: str | None = None
+    """First bin (or time) of each trial, with `length`."""
+    length: str | None = None
+    """Bins (or time) of each trial. Alone: how many bins of a trial axis are filled."""
+    timestep: str | None = None
+    """Number of each bin in its trial; skipped numbers are bins that were not recorded."""
+    condition: str | None = None
+    """What each trial repeats (target, stimulus), by trial or by bin; numbers or text."""
+    keep: dict[str, tuple[int | str, ...]] = Field(default_factory=dict)
+    """Trials to keep, as data set: allowed values."""
+    channels: str | tuple[int, ...] | None = None
+    """Channels to keep, counted from 0: a list, or a data set of numbers."""
+    drop: tuple[int, ...] = ()
+    """Channels to leave out, counted from 0 in the file."""
+    missing: Literal["nan", "negative"] | None = None
+    """How the file marks counts that were not recorded. Undeclared, they are an error."""
+    fluorescence: Fluorescence | None = None
+    """`counts` names calcium traces, to be turned into events."""
+    behaviour: BehaviourField | None = None
+    truth: TruthField | None = None
+    split: FileSplit = FileSplit()
+    window_s: Seconds | None = Field(None, alias="window", gt=0)
+    """What a decoder sees at once. 2 s where time is split into blocks, else whole trials."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Layout:
+        faults = []
+        if (self.counts is None) == (self.events is None):
+            faults.append("give either `counts` or `events`")
+        ways = [w for w in ("segments", "trial", "start") if getattr(self, w) is not None]
+        if len(ways) > 1:
+            faults.append(f"give one of segments, trial, start + length; got {' and '.join(ways)}")
+        if self.start is not None and self.length is None:
+            faults.append("`start` needs `length`")
+        if self.length is not None and ({"segments", "trial"} & set(ways)):
+            faults.append("`length` goes with `start`, or with a trial axis")
+        clocked = self.behaviour is not None and self.behaviour.time is not None
+        if self.events is None and clocked:
+            faults.append("`behaviour.time` goes with `events`; counts carry no clock")
+        binned = ("trial", "timestep", "axes", "missing", "fluorescence", "truth")
+        extra = [name for name in binned if getattr(self, name) is not None]
+        if self.events is not None and extra:
+            faults.append(f"events take no {', '.join(extra)}")
+        if self.events is not None and self.behaviour is not None and not clocked:
+            faults.append("with `events`, behaviour needs its `time`")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self

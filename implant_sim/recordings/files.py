@@ -1,0 +1,233 @@
+"""Files of named arrays: found, digested, opened, sized before they are read, never trusted."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Shaped
+from typing_extensions import override
+
+from implant_sim.recordings.assemble import check_size
+from sbtt_models.spec import DataError
+
+__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near", "reading"]
+
+_MAX_LINKS = 8
+
+
+def near(name: str, known: list[str]) -> str:
+    """Say what there is instead of a missing name: near ones first.
+
+    Examples
+    --------
+    >>> near("spikes/count", ["spikes/counts", "time"])
+    "did you mean 'spikes/counts'? It holds: spikes/counts, time"
+    """
+    if not known:
+        return "it holds no data sets"
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    shown = _plain(", ".join(known[:20])) + (
+        f" and {len(known) - 20} more" if len(known) > 20 else ""
+    )
+    return f"{hint}{'It' if hint else 'it'} holds: {shown}"
+
+
+def _plain(text: str) -> str:
+    """Text of a file without line breaks and terminal codes."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def find(path: Path, root: Path) -> Path:
+    """Resolve the path of a recording, and refuse what is no regular file.
+
+    Raises
+    ------
+    DataError
+        For a missing file, a folder, a device.
+    """
+    full = root / path
+    try:
+        if full.is_file():
+            return full
+        if full.is_dir():
+            raise DataError(f"{path}: is a folder; name one file in it")
+        there = sorted(p.name for p in full.parent.iterdir()) if full.parent.is_dir() else []
+        exists = full.exists()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    if exists:
+        raise DataError(f"{path}: is no regular file")
+    close = difflib.get_close_matches(full.name, there, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "; paths start at the scenario's folder"
+    raise DataError(f"{path}: there is no such file{hint}")
+
+
+def digest(path: Path) -> str:
+    """Name and SHA-256 of a file, for the provenance of a result.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    with reading(path.name), path.open("rb") as stream:
+        return f"{path.name} sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turn whatever a file library throws at a damaged file into one DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    except MemoryError:
+        raise DataError(f"{where}: does not fit into memory; cut it into several files") from None
+    except Exception as error:  # a damaged file may raise nearly anything inside the library
+        text = _plain(str(error))[:200]
+        raise DataError(
+            f"{where}: cannot be read, the file may be truncated, damaged or of another kind "
+            f"({type(error).__name__}: {text})"
+        ) from None
+
+
+class ArrayFile(ABC):
+    """A file that holds named arrays. Names are paths with slashes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """All data sets."""
+
+    @abstractmethod
+    def _get(self, name: str) -> Shaped[np.ndarray, "..."] | None:
+        """One array, its size checked beforehand; None if there is none of this name."""
+
+    def attribute(self, group: str, name: str) -> float | None:
+        """A scalar attribute, in formats that have them."""
+        del group, name
+        return None
+
+    def where(self, name: str) -> str:
+        """File and data set, for errors."""
+        return f"{self.name}: {name}"
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a data set."""
+        return name in self.names()
+
+    def read(self, name: str) -> Shaped[np.ndarray, "..."]:
+        """Read one array.
+
+        Raises
+        ------
+        DataError
+            If it is missing, too large, damaged, or lives in another file.
+        """
+        with reading(self.where(name)):
+            array = self._get(name)
+        if array is None:
+            raise DataError(f"{self.name}: no data set {name!r}; {near(name, self.names())}")
+        return array
+
+    def numbers(self, name: str) -> Shaped[np.ndarray, "..."]:
+        """Read one array of numbers; raises DataError for text, references and records."""
+        array = self.read(name)
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"{self.where(name)}: must hold numbers, got dtype {array.dtype}")
+        return array
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class Hdf5File(ArrayFile):
+    """HDF5. External links, external storage and virtual data sets are refused."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with reading(f"{self.name}: as HDF5"):
+            self._file = h5py.File(path, "r")
+
+    @override
+    def names(self) -> list[str]:
+        found: list[str] = []
+
+        def note(name: str | bytes, item: object) -> None:
+            if isinstance(item, h5py.Dataset):  # a damaged name arrives as bytes
+                found.append(name if isinstance(name, str) else name.decode("utf-8", "replace"))
+
+        with reading(self.name):
+            self._file.visititems(note)
+        return found
+
+    @override
+    def has(self, name: str) -> bool:
+        with reading(self.where(name)):
+            return isinstance(self._follow(name), h5py.Dataset)
+
+    def _follow(self, name: str) -> h5py.Dataset | h5py.Group | None:
+        """Walk link by link, so that no link leads out of the file unseen."""
+        item, todo = self._file, [part for part in name.split("/") if part]
+        for _ in range(_MAX_LINKS * 16):
+            if not todo:
+                return item
+            link = item.get(todo[0], getlink=True) if isinstance(item, h5py.Group) else None
+            if link is None:
+                return None
+            if isinstance(link, h5py.ExternalLink):
+                raise DataError(
+                    f"{self.where(name)}: is a link into another file ({link.filename!r}), which "
+                    "is not followed; copy the data into this file"
+                )
+            if isinstance(link, h5py.SoftLink):
+                item = self._file if link.path.startswith("/") else item
+                todo = [part for part in link.path.split("/") if part] + todo[1:]
+            else:
+                item = item[todo.pop(0)]
+        raise DataError(f"{self.where(name)}: too many links lead to it; copy the data itself")
+
+    @override
+    def _get(self, name: str) -> Shaped[np.ndarray, "..."] | None:
+        item = self._follow(name)
+        if not isinstance(item, h5py.Dataset):
+            return None
+        if item.is_virtual or item.external:
+            raise DataError(
+                f"{self.where(name)}: is a virtual or externally stored data set, which is not "
+                "followed; copy the data into this file"
+            )
+        if item.shape is None:
+            raise DataError(f"{self.where(name)}: is empty")
+        check_size(item.shape, item.dtype.itemsize, self.where(name))
+        return np.asarray(item[()])
+
+    @override
+    def attribute(self, group: str, name: str) -> float | None:
+        with reading(self.where(name)):
+            for place in (self._follow(group), self._file):
+                if place is not None and name in place.attrs:
+                    return float(place.attrs[name])
+        return None
+
+    @override
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,173 @@
+"""MATLAB files: the old format through SciPy, v7.3 (which is HDF5) through h5py.
+
+Names of fields in structs are joined by slashes. MATLAB has no vectors: a matrix of one row or one
+column is read as one. A cell array, or a field of a struct array, with one matrix for each trial
+is read as one table: ``spikes`` holds all trials one after the other, ``spikes/start`` and
+``spikes/length`` say where each lies, for the layout fields of these names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+from jaxtyping import Shaped
+from typing_extensions import override
+
+from implant_sim.recordings.assemble import check_size
+from implant_sim.recordings.files import ArrayFile, Hdf5File, reading
+from implant_sim.recordings.layout import LayoutSource
+from sbtt_models.spec import DataError
+
+__all__ = ["MatSource"]
+
+_Array = Shaped[np.ndarray, "..."]
+_MAX_DEPTH = 16
+
+
+class MatSource(LayoutSource):
+    """A MATLAB file of any layout, v7.3 included; fields as for ``hdf5``, and `axes` as in MATLAB.
+
+    Indices stay as the other formats count them, from 0: subtract 1 in MATLAB.
+    """
+
+    kind: Literal["mat"] = "mat"
+
+    @override
+    def _open(self, path: Path) -> ArrayFile:
+        with reading(path.name):
+            modern = h5py.is_hdf5(path)
+        return _ModernMat(path) if modern else _OldMat(path)
+
+
+def _joined(cells: list[_Array], where: str) -> dict[str, _Array]:
+    """One table of the matrices of all trials, its starts and lengths."""
+    cells = [cell for cell in cells if cell.size]
+    if not cells or any(cell.dtype.kind not in "biuf" or cell.ndim != 2 for cell in cells):
+        raise DataError(f"{where}: is a cell array that does not hold one matrix for each trial")
+    shapes = np.array([cell.shape for cell in cells])
+    varies = (shapes != shapes[0]).any(axis=0)
+    if varies.all():
+        raise DataError(
+            f"{where}: cells of {cells[0].shape} and other shapes; one dimension (channels) must "
+            "be the same in all trials"
+        )
+    axis = int(varies.argmax())  # the first where none varies
+    check_size((int(shapes.prod(axis=1).sum()),), 8, where)
+    lengths = shapes[:, axis]
+    return {
+        "": np.concatenate(cells, axis=axis),
+        "/start": np.cumsum(lengths) - lengths,
+        "/length": lengths,
+    }
+
+
+def _vector(array: _Array) -> _Array:
+    return array.ravel() if array.ndim == 2 and 1 in array.shape else array
+
+
+class _OldMat(ArrayFile):
+    """MATLAB 4 to 7.2."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._arrays: dict[str, _Array] = {}
+        import scipy.io  # a quarter of a second, and only this format needs it
+
+        with reading(f"{self.name}: as MATLAB file"):
+            for name, shape, _ in scipy.io.whosmat(path):
+                check_size(tuple(shape), 8, f"{self.name}: {name}")
+            tree = scipy.io.loadmat(path, struct_as_record=False)
+        for name, value in tree.items():
+            if not name.startswith("__"):
+                self._add(name, value, 0)
+
+    def _add(self, name: str, value: Any, depth: int) -> None:
+        """Flatten structs and cells into named arrays; what is neither is left out."""
+        if not isinstance(value, np.ndarray) or depth > _MAX_DEPTH:
+            return
+        if value.dtype.kind != "O":
+            self._arrays[name] = _vector(value)
+            return
+        items = list(value.ravel(order="F"))
+        if items and all(hasattr(item, "_fieldnames") for item in items):
+            for field in items[0]._fieldnames:
+                values = [getattr(item, field, None) for item in items]
+                if len(items) == 1:
+                    self._add(f"{name}/{field}", values[0], depth + 1)
+                else:
+                    self._add_cells(f"{name}/{field}", values)
+        else:
+            self._add_cells(name, items)
+
+    def _add_cells(self, name: str, cells: list[Any]) -> None:
+        arrays = [cell for cell in cells if isinstance(cell, np.ndarray)]
+        if arrays and all(a.size == 1 and a.dtype.kind in "biuf" for a in arrays):
+            self._arrays[name] = np.array([a.ravel()[0] for a in arrays])
+            return
+        if arrays and all(a.dtype.kind in "SU" for a in arrays):
+            self._arrays[name] = np.array(["".join(map(str, a.ravel())) for a in arrays])
+            return
+        try:
+            joined = _joined(arrays, self.where(name))
+        except DataError:
+            return  # a cell array of something else; an error only if it is asked for
+        self._arrays |= {f"{name}{suffix}": array for suffix, array in joined.items()}
+
+    @override
+    def names(self) -> list[str]:
+        return list(self._arrays)
+
+    @override
+    def _get(self, name: str) -> _Array | None:
+        return self._arrays.get(name)
+
+    @override
+    def close(self) -> None:
+        self._arrays = {}
+
+
+class _ModernMat(Hdf5File):
+    """MATLAB 7.3: HDF5 with axes in reverse, and cells as references."""
+
+    @override
+    def names(self) -> list[str]:
+        return [name for name in super().names() if not name.startswith("#")]
+
+    @override
+    def has(self, name: str) -> bool:
+        return super().has(name) or super().has(_cell_of(name)[0])
+
+    @override
+    def _get(self, name: str) -> _Array | None:
+        array = super()._get(name)
+        if array is not None and array.dtype.kind != "O":
+            item = self._file[name]
+            if item.attrs.get("MATLAB_empty"):
+                raise DataError(f"{self.where(name)}: is empty")
+            return _vector(array.T)
+        base, suffix = _cell_of(name)
+        cells = array if array is not None else super()._get(base) if suffix else None
+        if cells is None or cells.dtype.kind != "O":
+            return None
+        found = [self._referred(ref, name) for ref in cells.T.ravel(order="F")]
+        if all(cell.size == 1 for cell in found):
+            return np.array([cell.ravel()[0] for cell in found])
+        return _joined(found, self.where(base))[suffix if array is None else ""]
+
+    def _referred(self, reference: object, name: str) -> _Array:
+        item = self._file[reference] if isinstance(reference, h5py.Reference) else None
+        if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
+            raise DataError(f"{self.where(name)}: a cell does not hold a matrix")
+        check_size(item.shape or (), item.dtype.itemsize, self.where(name))
+        return np.asarray(item[()]).T
+
+
+def _cell_of(name: str) -> tuple[str, str]:
+    """Cell array that ``name/start`` or ``name/length`` belongs to."""
+    for suffix in ("/start", "/length"):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix), suffix
+    return name, ""
