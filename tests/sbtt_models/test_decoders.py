@@ -172,7 +172,7 @@ def test_every_parameter_learns(spec: NeuralSpec) -> None:
 @pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
 def test_training_lowers_the_loss(spec: NeuralSpec) -> None:
     data = stream(lengths=(12,) * 60)
-    fitted = sbtt_models.fit(spec, data, Training(epochs=60, learning_rate=0.02, batch_size=16))
+    fitted = sbtt_models.fit(spec, data, Training(epochs=25, learning_rate=0.03, batch_size=16))
     losses = [row["valid_loss"] for row in fitted.history]
     assert min(losses) < losses[0] - 0.05
 

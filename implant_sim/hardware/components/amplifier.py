@@ -1,0 +1,173 @@
+"""Recording amplifiers: known by NEF, by PEF, or by their measured power."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+from typing_extensions import override
+
+from implant_sim.hardware.components.base import Component, Price, Source
+from implant_sim.hardware.physics import amplifier as physics
+from implant_sim.hardware.physics.constants import Constants
+from sbtt_models.spec import Hertz, Joules, Seconds, Volts, Watts
+
+__all__ = ["Amplifier", "AnyAmplifier", "MeasuredAmplifier", "NefAmplifier", "PefAmplifier"]
+
+_NONE = Source(text="one amplifier for each electrode", kind="derived")
+_UNGATED = Source(text="no wake-up where amplifiers are never gated", kind="derived")
+
+
+class Amplifier(Component):
+    """An amplifier that may sleep while its channels are not sampled."""
+
+    default_sources: ClassVar[Mapping[str, Source]] = MappingProxyType({"shared_by": _NONE})
+
+    noise_v: Volts = Field(gt=0, lt=1)
+    """Input-referred noise over the band, rms."""
+    band_hz: tuple[Hertz, Hertz]
+    """Lower and upper corner."""
+    shared_by: PositiveInt = 1
+    """Electrodes in front of one amplifier, as `multiplexer.ways` before the amplifier."""
+    coupling: Literal["ac", "ac_hold", "dc"] = "ac"
+    """`ac` must charge its high-pass again after sleep; `ac_hold` keeps the capacitor's state."""
+    gating: Literal["none", "static", "per_bin"] = "none"
+    """When an amplifier may sleep: never, if its channels are never sampled, or in any gap."""
+    wake: Literal["early", "late"] = "early"
+    """Settle before the bin, which costs energy, or inside it, which costs exposure."""
+    wake_time_s: Seconds | None = Field(None, ge=0)
+    """From sleep to valid output."""
+    wake_energy_j: Joules | None = Field(None, ge=0)
+    """Energy of one wake-up, beside the power drawn while it settles."""
+    sleep_power_w: Watts | None = Field(None, ge=0)
+    """Leakage of a sleeping amplifier."""
+
+    @model_validator(mode="after")
+    def _plausible(self) -> Amplifier:
+        low, high = self.band_hz
+        if not 0 <= low < high:
+            raise ValueError(f"band: [{low:g} Hz, {high:g} Hz] must rise, from 0 or above")
+        needed = {
+            "none": (),
+            "static": ("sleep_power_w",),
+            "per_bin": ("sleep_power_w", "wake_time_s", "wake_energy_j"),
+        }[self.gating]
+        for name in needed:
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"gating: {self.gating} needs {name.rsplit('_', 1)[0]}: a gated amplifier "
+                    "that leaks nothing and wakes for nothing does not exist"
+                )
+        return self
+
+    @property
+    def bandwidth_hz(self) -> float:
+        """Width of the band. [Hz]"""
+        return self.band_hz[1] - self.band_hz[0]
+
+    def _on(self, constants: Constants) -> Price:
+        raise NotImplementedError
+
+    def on_power_w(self, constants: Constants) -> float:
+        """Power of one amplifier while on. [W]"""
+        return self._on(constants).value_j
+
+    @override
+    def prices(self, constants: Constants) -> Mapping[str, Price]:
+        known = {"on": self._on(constants)}
+        if self.sleep_power_w is not None:
+            known["sleep"] = Price(self.sleep_power_w, ("sleep_power_w",))
+        if self.wake_energy_j is not None:
+            known["wake"] = Price(self.wake_energy_j, ("wake_energy_j",))
+        return known
+
+    def settling_s(self, warm_up_s: float) -> float:
+        """Time that an amplifier is on before its bin, with the filter's warm-up. [s]"""
+        return (self.wake_time_s or 0.0) + warm_up_s if self.wake == "early" else 0.0
+
+    def least_gap_s(self, constants: Constants, warm_up_s: float) -> float:
+        """The shortest gap whose saving repays the wake-up after it. [s]
+
+        Parameters
+        ----------
+        constants : Constants
+            Of the price list.
+        warm_up_s : float
+            Time that filter and threshold need once the amplifier is awake. [s]
+
+        Returns
+        -------
+        float
+            Infinite where sleeping saves nothing.
+        """
+        if self.gating != "per_bin":
+            return float("inf")
+        saved_w = self.on_power_w(constants) - (self.sleep_power_w or 0.0)
+        if saved_w <= 0:
+            return float("inf")
+        return self.settling_s(warm_up_s) + (self.wake_energy_j or 0.0) / saved_w
+
+
+class NefAmplifier(Amplifier):
+    """An amplifier known by its noise efficiency factor.
+
+    One amplifier shared by M electrodes needs M times the bandwidth at the same noise, so M times
+    the power: sharing saves area, not energy.
+    """
+
+    kind: Literal["nef"] = "nef"
+    nef: float = Field(gt=0, le=100)
+    """Noise efficiency factor."""
+    supply_v: Volts = Field(gt=0, le=100)
+    """Supply voltage."""
+    stacked: bool = False
+    """True for stages that reuse one current: only they reach an NEF below 1."""
+
+    @model_validator(mode="after")
+    def _above_the_floor(self) -> NefAmplifier:
+        if self.nef < 1 and not self.stacked:
+            raise ValueError(
+                f"nef: {self.nef:g} is below 1, the limit of a single stage; set stacked: true "
+                "for stages that reuse one current"
+            )
+        return self
+
+    @override
+    def _on(self, constants: Constants) -> Price:
+        power = physics.nef_power_w(
+            self.nef, self.noise_v, self.bandwidth_hz * self.shared_by, self.supply_v, constants
+        )
+        return Price(power, ("nef", "noise_v", "band_hz", "supply_v"))
+
+
+class PefAmplifier(Amplifier):
+    """An amplifier known by its power efficiency factor, where the supply is not published."""
+
+    kind: Literal["pef"] = "pef"
+    pef_v: Volts = Field(gt=0, le=1e5)
+    """Power efficiency factor, NEF squared times the supply."""
+
+    @override
+    def _on(self, constants: Constants) -> Price:
+        bandwidth = self.bandwidth_hz * self.shared_by
+        power = physics.pef_power_w(self.pef_v, self.noise_v, bandwidth, constants)
+        return Price(power, ("pef_v", "noise_v", "band_hz"))
+
+
+class MeasuredAmplifier(Amplifier):
+    """An amplifier known by its measured power, whatever its noise."""
+
+    kind: Literal["measured"] = "measured"
+    power_w: Watts = Field(gt=0, le=10)
+    """Power of one amplifier, with its share of bias."""
+
+    @override
+    def _on(self, constants: Constants) -> Price:
+        return Price(self.power_w, ("power_w",))
+
+
+AnyAmplifier = Annotated[
+    NefAmplifier | PefAmplifier | MeasuredAmplifier, Field(discriminator="kind")
+]

@@ -1,0 +1,112 @@
+"""What the blocks of an implant have in common: aliases without unit, sources, a price list."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from implant_sim.hardware.physics.constants import Constants
+from sbtt_models.spec import Spec
+
+__all__ = ["Block", "Component", "Price", "Source", "SourceKind", "SourceRef"]
+
+SourceKind = Literal["measured", "derived", "recalled"]
+
+_SUFFIX = re.compile(r"_(w_m2|m2|bps|ohm|hz|db|j|w|s|v|k|m|c)$")
+
+
+def _without_unit(name: str) -> str:
+    """The YAML key of a field: ``noise_v`` is written ``noise``."""
+    return _SUFFIX.sub("", name)
+
+
+class Source(Spec):
+    """Where a number comes from, and how far to trust it."""
+
+    text: str = Field(min_length=1, max_length=1000)
+    """Paper, data sheet or calculation."""
+    kind: SourceKind
+    """measured: published for a part; derived: calculated from such; recalled: to be verified."""
+
+
+SourceRef = str | Source
+"""A key of the implant's list of sources, or a source in full."""
+
+
+class Block(Spec):
+    """A block of an implant. Every number that it is given needs a source."""
+
+    model_config = ConfigDict(alias_generator=_without_unit)
+
+    default_sources: ClassVar[Mapping[str, Source]] = MappingProxyType({})
+    """Where the defaults of the fields come from, by the field's name."""
+
+    source: SourceRef | dict[str, SourceRef] | None = None
+    """For the whole block, or for each of its keys."""
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that hold a number, by their Python name."""
+        return {
+            name: value
+            for name in type(self).model_fields
+            if _numeric(value := getattr(self, name))
+        }
+
+    def source_of(self, field: str, known: Mapping[str, Source]) -> Source | None:
+        """Find the source of a field.
+
+        Parameters
+        ----------
+        field : str
+            Python name of the field.
+        known : mapping of str to Source
+            The implant's list.
+
+        Returns
+        -------
+        Source or None
+            None where there is none.
+
+        Raises
+        ------
+        KeyError
+            For a key that the list does not hold.
+        """
+        # by value, not by whether it was written, so that a resolved scenario reads back the same
+        default = getattr(self, field) == type(self).model_fields[field].default
+        reference: SourceRef | None
+        if isinstance(self.source, dict):
+            reference = self.source.get(_without_unit(field), self.source.get(field))
+        else:
+            reference = None if default else self.source
+        if reference is None:
+            return self.default_sources.get(field) if default else None
+        return reference if isinstance(reference, Source) else known[reference]
+
+
+def _numeric(value: object) -> bool:
+    if isinstance(value, tuple):
+        return any(_numeric(v) for v in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Energy of one action, or of one second, and the fields that it was computed from."""
+
+    value_j: float
+    fields: tuple[str, ...]
+
+
+class Component(Block, ABC):
+    """A block that costs energy."""
+
+    @abstractmethod
+    def prices(self, constants: Constants) -> Mapping[str, Price]:
+        """The price of each action that the component knows. [J per action, or per second]"""

@@ -1,0 +1,114 @@
+"""Price an activity: the only place that knows prices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from implant_sim.hardware.activity import CALIBRATE, Activity
+from implant_sim.hardware.components.base import SourceKind
+from implant_sim.hardware.implant import COMPONENTS, Implant
+from sbtt_models.spec import SpecError
+
+__all__ = ["Ledger", "Row", "price"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the ledger."""
+
+    component: str
+    action: str
+    n_actions: float
+    """Times, or seconds for what costs by the second, or joules for what is lost on delivery."""
+    price_j: float
+    energy_j: float
+    source: str
+    source_kind: SourceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every action with its price. Nothing is summed before it is asked for."""
+
+    rows: tuple[Row, ...]
+    duration_s: float
+
+    @property
+    def energy_j(self) -> float:
+        """Energy of the whole acquisition. [J]"""
+        return math.fsum(row.energy_j for row in self.rows)
+
+    @property
+    def power_w(self) -> float:
+        """Mean power, which is the sum of `component_w` to rounding. [W]"""
+        return self.energy_j / self.duration_s
+
+    @property
+    def component_w(self) -> Mapping[str, float]:
+        """Mean power of each component; 0 where it did nothing. [W]"""
+        return {name: self._energy_of(name) / self.duration_s for name in COMPONENTS}
+
+    @property
+    def columns(self) -> Mapping[str, float]:
+        """`component_w` under the names of results.csv: `power_amplifier_w` and so on. [W]"""
+        return {f"power_{name}_w": watts for name, watts in self.component_w.items()}
+
+    def energy_of(self, component: str, action: str | None = None) -> float:
+        """Energy of a component, or of one of its actions, with calibration. [J]"""
+        return math.fsum(
+            row.energy_j
+            for row in self.rows
+            if row.component == component
+            and (action is None or row.action.removeprefix(CALIBRATE) == action)
+        )
+
+    def _energy_of(self, component: str) -> float:
+        return self.energy_of(component)
+
+
+def price(activity: Activity, implant: Implant) -> Ledger:
+    """Give each action its price, then add what is lost on the way of that energy.
+
+    Parameters
+    ----------
+    activity : Activity
+        Counted actions.
+    implant : Implant
+        Its price list.
+
+    Returns
+    -------
+    Ledger
+        One row for each action.
+
+    Raises
+    ------
+    SpecError
+        For an action that has no price: it is never taken as free.
+    """
+    prices = implant.price_list()
+    rows = []
+    for done in activity.actions:
+        known = prices.get((done.component, done.action.removeprefix(CALIBRATE)))
+        if known is None:
+            raise SpecError(
+                f"implant {implant.name!r}: {done.component} did {done.action!r} "
+                f"{done.n_actions:g} times, which has no price; this activity was counted on "
+                "another implant, or the block lacks the number that prices it"
+            )
+        energy = done.n_actions * known.price_j
+        rows.append(
+            Row(done.component, done.action, done.n_actions, known.price_j, energy, known.source,
+                known.source_kind)
+        )  # fmt: skip
+    # each stage must pass on what all behind it draw
+    for stage in ("regulate", "link"):
+        if (known := prices.get(("delivery", stage))) is not None:
+            load = math.fsum(row.energy_j for row in rows)
+            rows.append(
+                Row("delivery", stage, load, known.price_j, load * known.price_j, known.source,
+                    known.source_kind)
+            )  # fmt: skip
+    return Ledger(tuple(rows), activity.duration_s)

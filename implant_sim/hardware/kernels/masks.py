@@ -1,0 +1,124 @@
+"""Masks: which channel is sampled in which bin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implant_sim.hardware.kernels.compile import kernel
+
+__all__ = ["random_grouped", "random_subsets", "round_robin"]
+
+# SplitMix64 (Steele, Lea, Flood 2014). Each row starts a stream of its own, at a hash of seed and
+# row, so that a mask does not depend on how the rows are shared out.
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_ROW = np.uint64(0xD1342543DE82EF95)
+_LOW = np.uint64(0xFFFFFFFF)
+_ONE = np.uint64(1)
+_S27, _S30, _S31, _S32, _S11 = (np.uint64(n) for n in (27, 30, 31, 32, 11))
+_TO_UNIT = 2.0**-53
+
+
+@kernel
+def _mix(state):
+    z = (state ^ (state >> _S30)) * _MIX_1
+    z = (z ^ (z >> _S27)) * _MIX_2
+    return z ^ (z >> _S31)
+
+
+@kernel
+def _row_state(seed, row):
+    return _mix(seed + (np.uint64(row) + np.uint64(1)) * _ROW)
+
+
+@kernel
+def _below(state, n):
+    """A uniform integer in [0, n), n < 2^32, and the next state (Lemire 2019, with rejection)."""
+    state += _GAMMA
+    product = (_mix(state) >> _S32) * n
+    if (product & _LOW) < n:
+        threshold = ((_LOW - n) + np.uint64(1)) % n
+        while (product & _LOW) < threshold:
+            state += _GAMMA
+            product = (_mix(state) >> _S32) * n
+    return product >> _S32, state
+
+
+@kernel
+def _floyd_word(state, n, k):
+    """Draw k of n <= 64 channels into the bits of a word: twice as fast as on memory."""
+    word = np.uint64(0)
+    for j in range(n - k, n):
+        draw, state = _below(state, np.uint64(j + 1))
+        bit = _ONE << draw
+        word |= (_ONE << np.uint64(j)) if word & bit else bit
+    return word
+
+
+@kernel
+def random_subsets(seed, n_rows, n_channels, k):
+    """Draw a subset of exactly k channels for each row, every subset equally likely.
+
+    Floyd's algorithm (Bentley & Floyd 1987), on the smaller of the subset and its complement.
+    Asks for ``0 < k <= n_channels``.
+    """
+    few = min(k, n_channels - k)
+    chosen = k <= n_channels - k
+    observed = np.empty((n_rows, n_channels), dtype=np.bool_)
+    observed[:] = not chosen
+    for row in range(n_rows):
+        state = _row_state(seed, row)
+        line = observed[row]
+        if n_channels <= 64:
+            word = _floyd_word(state, n_channels, few)
+            for c in range(n_channels):
+                line[c] = ((word >> np.uint64(c)) & _ONE == _ONE) == chosen
+            continue
+        for j in range(n_channels - few, n_channels):
+            draw, state = _below(state, np.uint64(j + 1))
+            spot = np.uint64(j) if line[draw] == chosen else draw  # a select, not a branch
+            line[spot] = chosen
+    return observed
+
+
+@kernel
+def random_grouped(seed, n_rows, start, members, take, k):
+    """Draw k channels for each row, at most one of a group, every such subset equally likely.
+
+    ``members[start[g]:start[g + 1]]`` are the channels of group g. ``take[g, r]`` is the
+    probability that group g is taken while r are still wanted from it and the groups behind it.
+    """
+    n_groups = len(start) - 1
+    observed = np.zeros((n_rows, len(members)), dtype=np.bool_)
+    for row in range(n_rows):
+        state = _row_state(seed, row)
+        wanted = k
+        for g in range(n_groups):
+            if wanted == 0:
+                break
+            state += _GAMMA
+            if (_mix(state) >> _S11) * _TO_UNIT < take[g, wanted]:
+                size = start[g + 1] - start[g]
+                draw, state = _below(state, np.uint64(size))
+                observed[row, members[start[g] + np.int64(draw)]] = True
+                wanted -= 1
+    return observed
+
+
+@kernel
+def round_robin(n_rows, start, members, k):
+    """Take the next k groups in each row, and of each the member after the one it gave last."""
+    n_groups = len(start) - 1
+    observed = np.zeros((n_rows, len(members)), dtype=np.bool_)
+    visits = np.zeros(n_groups, dtype=np.int64)
+    g = 0
+    for row in range(n_rows):
+        for _ in range(k):
+            size = start[g + 1] - start[g]
+            observed[row, members[start[g] + visits[g] % size]] = True
+            visits[g] += 1
+            g += 1
+            if g == n_groups:
+                g = 0
+    return observed

@@ -1,0 +1,138 @@
+"""Rank channels on calibration data: by rate, or by what they add to a linear prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from implant_sim.hardware.schedules.base import Calibration, Groups
+
+__all__ = ["by_rate", "greedy"]
+
+_WINDOW_S = 0.1  # spikes are summed over so long: single bins are nearly all zero
+_LAGS = 3  # windows back from the bin, 0.3 s in all
+_COMPONENTS = 5  # of the population, where there is no behaviour
+_RIDGE = 1e-3  # of each standardised feature's energy
+
+
+def by_rate(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
+    """Take the k most active channels, at most one of a group; ties go to the lower number."""
+    seen = np.maximum(1, (data.recorded).sum(axis=(0, 1)))
+    rate = np.where(data.recorded, data.counts, 0).sum(axis=(0, 1)) / seen
+    chosen: list[int] = []
+    taken = np.zeros(groups.n, dtype=np.bool_)
+    for channel in np.argsort(-rate, kind="stable"):
+        if len(chosen) < k and not taken[groups.of[channel]]:
+            chosen.append(int(channel))
+            taken[groups.of[channel]] = True
+    return np.array(chosen)
+
+
+@dataclass(slots=True, eq=False)
+class _Moments:
+    """Second moments of features and targets, of the part not yet explained."""
+
+    features: Float[np.ndarray, "feature feature"]
+    cross: Float[np.ndarray, "feature target"]
+
+
+def greedy(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
+    """Take the channel that lowers the validation error most, k times.
+
+    Ridge regression of behaviour (or of the population's leading principal components) on spikes
+    in windows of the last 0.3 s, fitted on training trials. All from second moments: after each
+    choice the features still free are freed of what the chosen ones explain, a step of Gaussian
+    elimination, so that no regression is ever solved anew.
+
+    Returns
+    -------
+    numpy.ndarray
+        k channels, in order of choice.
+    """
+    train, valid = _moments(data)
+    n = data.counts.shape[2]
+    free = np.ones(n, dtype=np.bool_)
+    chosen: list[int] = []
+    for _ in range(k):
+        best = int(np.argmax(np.where(free, _gains(train, valid, n), -np.inf)))
+        chosen.append(best)
+        free[groups.of == groups.of[best]] = False
+        _eliminate(train, valid, slice(best * _LAGS, (best + 1) * _LAGS))
+    return np.array(chosen)
+
+
+def _gains(train: _Moments, valid: _Moments, n: int) -> Float[np.ndarray, " channel"]:
+    """Fall of the squared validation error if a channel joined."""
+    at = np.arange(n * _LAGS).reshape(n, _LAGS)
+    own, own_valid = (m.features[at[:, :, None], at[:, None, :]] for m in (train, valid))
+    cross, cross_valid = (m.cross[at] for m in (train, valid))
+    weights = np.linalg.solve(own, cross)
+    linear = 2 * np.einsum("cld,cld->c", weights, cross_valid)
+    return linear - np.einsum("cld,clm,cmd->c", weights, own_valid, weights)
+
+
+def _eliminate(train: _Moments, valid: _Moments, block: slice) -> None:
+    """Take what the features of `block` explain out of all others and out of the targets."""
+    own = train.features[block, block].copy()
+    to_features = np.linalg.solve(own, train.features[block])
+    to_targets = np.linalg.solve(own, train.cross[block])
+    v_rows, v_own = valid.features[block].copy(), valid.features[block, block].copy()
+    v_cross = valid.cross[block] - v_own @ to_targets
+    valid.cross -= to_features.T @ v_cross + v_rows.T @ to_targets
+    valid.features -= to_features.T @ v_rows + v_rows.T @ to_features
+    valid.features += to_features.T @ v_own @ to_features
+    train.cross -= train.features[:, block] @ to_targets
+    train.features -= train.features[:, block] @ to_features
+    # the chosen block is now zero; keep it invertible, it is never chosen again
+    train.features[block, block] = np.eye(own.shape[0])
+
+
+def _moments(data: Calibration) -> tuple[_Moments, _Moments]:
+    features = _lagged(data)
+    targets, scale_each = _targets(data, features)
+    x, y = {}, {}
+    for name, part in (("train", ~data.valid), ("valid", data.valid)):
+        rows = data.scored & part[:, None]
+        x[name], y[name] = features[rows], targets[rows]
+    mean_x, mean_y = x["train"].mean(axis=0), y["train"].mean(axis=0)
+    scale_x = _scale(x["train"])
+    scale_y = _scale(y["train"]) if scale_each else np.ones(len(mean_y))
+    moments = []
+    for name in ("train", "valid"):
+        fx, fy = (x[name] - mean_x) / scale_x, (y[name] - mean_y) / scale_y
+        moments.append(_Moments(fx.T @ fx, fx.T @ fy))
+    moments[0].features[np.diag_indices(len(mean_x))] += _RIDGE * len(x["train"]) + 1e-9
+    return moments[0], moments[1]
+
+
+def _scale(values: Float[np.ndarray, "row column"]) -> Float[np.ndarray, " column"]:
+    deviation = values.std(axis=0)
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def _lagged(data: Calibration) -> Float[np.ndarray, "trial bin feature"]:
+    """Spikes of each channel in the windows before and up to each bin, channel by channel."""
+    window = max(1, round(_WINDOW_S / data.bin_s))
+    counts = np.where(data.recorded, data.counts, 0)
+    n_trials, n_bins, n_channels = counts.shape
+    total = np.zeros((n_trials, n_bins + 1, n_channels))
+    np.cumsum(counts, axis=1, out=total[:, 1:])
+    edges = [np.maximum(0, np.arange(1, n_bins + 1) - lag * window) for lag in range(_LAGS + 1)]
+    windows = [total[:, late] - total[:, early] for late, early in pairwise(edges)]
+    return np.stack(windows, axis=3).reshape(n_trials, n_bins, n_channels * _LAGS)
+
+
+def _targets(
+    data: Calibration, features: Float[np.ndarray, "trial bin feature"]
+) -> tuple[Float[np.ndarray, "trial bin target"], bool]:
+    """Give what is to be predicted, and whether each dimension counts the same."""
+    if data.behaviour is not None:
+        return data.behaviour, True
+    now = features[:, :, ::_LAGS]
+    rows: Bool[np.ndarray, "trial bin"] = data.scored & ~data.valid[:, None]
+    centred = now[rows] - now[rows].mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return now @ axes[:, ::-1][:, :_COMPONENTS], False
