@@ -1,0 +1,84 @@
+"""Where the power goes: one stacked bar for each point, one colour for each component."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from implant_sim.report import style
+from implant_sim.report.summary import Point, Summary
+
+__all__ = ["MAX_BARS", "chosen", "closes", "energy_bars"]
+
+MAX_BARS = 16
+
+
+def energy_bars(summary: Summary) -> Figure | None:
+    """Power by component of each point; None where the run has no power."""
+    points = chosen(summary)
+    if not points:
+        return None
+    names = [c for c in style.COMPONENTS if any(_watts(p, c) > 0 for p in points)]
+    factor, unit = style.unit([p.mean("power_w") for p in points], "W")
+    figure = Figure(figsize=(9.6, 0.9 + 0.3 * len(points)), layout="constrained")
+    axes = figure.subplots()
+    top = max(p.mean("power_w") for p in points) / factor
+    rows = np.arange(len(points))
+    left = np.zeros(len(points))
+    for name in names:
+        width = np.array([_watts(p, name) for p in points]) / factor
+        axes.barh(rows, width, 0.68, left, color=style.COMPONENTS[name], label=_title(name),
+                  edgecolor="white", linewidth=0.6)  # fmt: skip
+        left += width
+    for row, point in enumerate(points):
+        total = point.mean("power_w") / factor
+        over = "  beyond a limit" if point.within_limits is False else ""
+        axes.text(total + 0.01 * top, row, f"{total:.3g} {unit}{over}", va="center", fontsize=8)
+    axes.set_yticks(rows, [_short(p.label) for p in points])
+    axes.set_ylim(len(points) - 0.5, -0.5)
+    axes.set_xlim(0, top * 1.16)
+    axes.set_xlabel(f"Power of the implant ({unit})")
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper center", ncols=len(names), handlelength=1, handleheight=1)
+    return figure
+
+
+def chosen(summary: Summary) -> list[Point]:
+    """The points that get a bar, line by line: all, or front and some of the rest."""
+    points = [
+        p
+        for m in summary.methods
+        for p in reversed(summary.of(m))
+        if np.isfinite(p.mean("power_w"))
+    ]
+    if len(points) <= MAX_BARS:
+        return points
+    front = [p.index for p in points if p.standing == "front"][:MAX_BARS]
+    rest = [p.index for p in points if p.index not in front]
+    n = MAX_BARS - len(front)
+    even = [rest[i] for i in np.linspace(0, len(rest) - 1, n).round().astype(int)] if n else []
+    kept = {*front, *even}
+    return [p for p in points if p.index in kept]
+
+
+def closes(point: Point) -> float:
+    """Largest relative gap between a point's power and the sum of its components."""
+    total = point.values("power_w")
+    parts = sum(
+        (np.nan_to_num(point.values(f"power_{c}_w")) for c in style.COMPONENTS),
+        np.zeros(len(total)),
+    )
+    known = np.isfinite(total) & (total > 0)
+    return float(np.abs(parts[known] / total[known] - 1).max()) if known.any() else 0.0
+
+
+def _watts(point: Point, component: str) -> float:
+    return float(np.nan_to_num(point.mean(f"power_{component}_w")))
+
+
+def _title(component: str) -> str:
+    return {"adc": "ADC"}.get(component, component.capitalize())
+
+
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,155 @@
+"""One HTML page that opens offline, and a picture and table for a document."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from implant_sim import files
+from implant_sim.report import tables, words
+from implant_sim.report.figures import draw_all
+from implant_sim.report.load import clean, load_run
+from implant_sim.report.summary import METRICS, Summary, summarise
+
+__all__ = ["build", "export_docs"]
+
+_ALTS = {
+    "fidelity": "Curves of fidelity against power and against channels sampled per bin.",
+    "further": "Small curves of the other fidelity measures against power.",
+    "energy": "Stacked bars of power by component.",
+    "raster": "Spike rasters with the sampled bins shaded.",
+    "rates": "True and inferred firing rates over time.",
+    "behaviour": "True and decoded behaviour over time.",
+}
+
+
+def build(folder: Path) -> Path:
+    """Write report.html into a run folder, from what lies there.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A run folder with results.csv; everything else is used as far as it is there.
+
+    Returns
+    -------
+    pathlib.Path
+        The page. It holds its figures, loads nothing and runs no script but its own.
+
+    Raises
+    ------
+    DataError
+        If this is no run folder.
+    WriteError
+        If the page cannot be written.
+    """
+    run = load_run(folder)
+    summary = summarise(run)
+    ledgers = tables.energy(run, summary)
+    style, script = _own("page.css"), _own("page.js")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(_own("page.html")).render(
+        title=run.name,
+        what=words.what(run, summary),
+        tiles=words.tiles(summary),
+        notes=words.notes(run, summary),
+        figures={n: _embedded(svg) for n, svg in draw_all(run, summary, "svg").items()},
+        alts=_ALTS,
+        **words.captions(summary),
+        compared=tables.comparison(summary),
+        limits=tables.limits(summary),
+        results=tables.results(summary),
+        failures=words.failures(run),
+        ledgers=ledgers,
+        ledgers_left_out=len(summary.points) - len(ledgers) if ledgers else 0,
+        metrics=_explained(summary),
+        provenance=words.provenance(run),
+        scenario=clean(run.scenario),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+    path = folder / "report.html"
+    files.write_text(path, page)
+    return path
+
+
+def export_docs(folder: Path, out: Path) -> list[Path]:
+    """Write the figures as PNG and the results as Markdown, for a README or a paper.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A run folder.
+    out : pathlib.Path
+        Where to write; made if missing.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was written: ``fidelity.png``, ``energy.png``, ... and ``results.md``.
+
+    Raises
+    ------
+    DataError
+        If `folder` is no run folder.
+    """
+    run = load_run(folder)
+    summary = summarise(run)
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, image in draw_all(run, summary, "png").items():
+        written.append(out / f"{name}.png")
+        files.write_bytes(written[-1], image)
+    compared = tables.comparison(summary)
+    text = f"# {_cell(run.name)}\n\n{_cell(words.what(run, summary))}\n\n"
+    text += "Mean ± standard deviation over repeats.\n\n" + _markdown(tables.results(summary))
+    if compared is not None:
+        text += "\nPaired differences over repeats, ± two standard errors:\n\n"
+        text += _markdown(compared)
+    for note in words.notes(run, summary):
+        text += f"\n- {_cell(note)}"
+    written.append(out / "results.md")
+    files.write_text(written[-1], text.rstrip() + "\n")
+    return written
+
+
+def _explained(summary: Summary) -> list[dict[str, str]]:
+    used = {m.column for m in (summary.metric, *summary.others) if m is not None}
+    return [{"label": m.label, "says": m.says} for m in METRICS if m.column in used]
+
+
+def _own(name: str) -> str:
+    return resources.files("implant_sim.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _embedded(svg: bytes) -> str:
+    """As an image: whatever stands in it cannot run, and needs no leave from the page's policy."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def _markdown(table: tables.Table) -> str:
+    lines = ["| " + " | ".join(_cell(h) for h in table.headings) + " |"]
+    lines.append("|" + " --- |" * len(table.headings))
+    lines += ["| " + " | ".join(_cell(c.text) for c in row) + " |" for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    flat = " ".join(clean(text).split())
+    for mark in "\\`*_[]<>|#":
+        flat = flat.replace(mark, f"\\{mark}") if mark != "<" else flat.replace(mark, "&lt;")
+    return flat

@@ -1,0 +1,233 @@
+"""Fidelity against power and against bandwidth: the curves that a study is run for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from implant_sim.report import style
+from implant_sim.report.summary import Metric, Point, Summary
+
+__all__ = ["fidelity_curves", "further_metrics"]
+
+_CROWD = 150  # points; beyond, markers become an image and lines would only hide them
+
+
+def fidelity_curves(summary: Summary) -> Figure | None:
+    """The chosen fidelity against power, and against bandwidth where that varies.
+
+    Returns
+    -------
+    Figure or None
+        None without two points that have a score and a power.
+    """
+    metric = summary.metric
+    if metric is None or sum(_shown(p, metric) for p in summary.points) < 2:
+        return None
+    axes_of = ["power_w"]
+    if len({b for p in summary.points if np.isfinite(b := p.mean("bandwidth"))}) > 1:
+        axes_of.append("bandwidth")
+    figure = Figure(figsize=(9.6, 4.0 + 0.2 * (_legend_rows(summary) - 1)), layout="constrained")
+    for axes, column in zip(
+        np.ravel(figure.subplots(1, len(axes_of), sharey=True)), axes_of, strict=True
+    ):
+        _panel(axes, summary, metric, column)
+        if column == axes_of[0]:
+            axes.set_ylabel(metric.label)
+            axes.set_title("Fidelity against power")
+            _front(axes, summary, metric)
+        else:
+            axes.set_title("Fidelity against bandwidth")
+    _legend(figure, summary, metric)
+    return figure
+
+
+def further_metrics(summary: Summary) -> Figure | None:
+    """Every other fidelity that the run has, against power."""
+    shown = summary.others[:8]
+    if not shown or len(summary.points) < 2:
+        return None
+    rows = -(-len(shown) // 4)
+    columns = -(-len(shown) // rows)
+    figure = Figure(figsize=(9.6, 2.35 * rows + 0.1), layout="constrained")
+    panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
+    for axes, metric in zip(panels, shown, strict=False):
+        _panel(axes, summary, metric, "power_w", small=True)
+        axes.set_title(
+            metric.label + ("" if metric.better > 0 else ", less is better"), fontsize=8.5
+        )
+    for axes in panels[len(shown) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _shown(point: Point, metric: Metric) -> bool:
+    return bool(np.isfinite(point.mean("power_w")) and np.isfinite(point.mean(metric.column)))
+
+
+def _panel(
+    axes: Axes, summary: Summary, metric: Metric, column: str, *, small: bool = False
+) -> None:
+    """Lines of means with a band of one standard deviation, and each repeat as a dot."""
+    factor, label = _unit(summary, column)
+    crowded = len(summary.points) > _CROWD
+    axes.grid(axis="y")
+    places: list[float] = []
+    for method, colour, marker in _looks(summary):
+        points = [p for p in summary.of(method) if np.isfinite(p.mean(metric.column))]
+        points.sort(key=lambda p: p.mean(column))
+        if not points:
+            continue
+        x = np.array([p.mean(column) for p in points]) / factor
+        y = np.array([p.mean(metric.column) for p in points])
+        places.extend(x.tolist())
+        if not crowded:
+            sd = np.nan_to_num(np.array([p.sd(metric.column) for p in points]))
+            alone = len(points) == 1 and len(summary.methods) > 1
+            _spread(axes, x, y, sd, colour, alone=alone, line=_in_line(points), small=small)
+            if not small:
+                _repeats(axes, points, x, metric, colour)
+        _marks(axes, points, x, y, colour, marker, 3.0 if crowded else 4.0 if small else 6.5)
+    axes.set_xlabel(label)
+    style.log_axis(axes, places)
+
+
+def _in_line(points: list[Point]) -> bool:
+    """Points that differ in nothing but their place can be joined."""
+    bands = [p.mean("bandwidth") for p in points]
+    return len(set(bands)) in (1, len(bands))
+
+
+def _spread(
+    axes: Axes,
+    x: Float[np.ndarray, " point"],
+    y: Float[np.ndarray, " point"],
+    sd: Float[np.ndarray, " point"],
+    colour: str,
+    *,
+    alone: bool,
+    line: bool,
+    small: bool,
+) -> None:
+    if len(x) > 1 and line:
+        axes.plot(x, y, color=colour, lw=1.1 if small else 1.6, alpha=0.85, zorder=2)
+        axes.fill_between(x, y - sd, y + sd, color=colour, alpha=0.13, lw=0, zorder=1)
+    elif sd.any():
+        axes.errorbar(x, y, sd, color=colour, lw=1, capsize=2.5, ls="none", zorder=1)
+    if alone:  # something to compare lines with, such as full sampling
+        axes.axhline(y[0], color=colour, lw=0.8, ls=(0, (1, 2.5)), alpha=0.7, zorder=0.5)
+
+
+def _repeats(
+    axes: Axes, points: list[Point], x: Float[np.ndarray, " point"], metric: Metric, colour: str
+) -> None:
+    values = [p.values(metric.column) for p in points]
+    at = np.repeat(x, [v.size for v in values])
+    axes.scatter(
+        at, np.concatenate(values), s=6, color=colour, alpha=0.45, lw=0, zorder=3,
+        rasterized=at.size > _CROWD,
+    )  # fmt: skip
+
+
+def _marks(
+    axes: Axes,
+    points: list[Point],
+    x: Float[np.ndarray, " point"],
+    y: Float[np.ndarray, " point"],
+    colour: str,
+    marker: str,
+    size: float,
+) -> None:
+    """Filled on the front, hollow if tied with it, grey where beaten, crossed beyond limits."""
+    kinds = np.array([_kind(p) for p in points])
+    image = len(points) > _CROWD
+    looks: dict[str, dict[str, Any]] = {
+        "beyond": {"marker": "x", "mec": colour, "mew": 1.4, "zorder": 5},
+        "dominated": {
+            "ms": size - 0.8,
+            "mfc": "white",
+            "mec": style.PALE,
+            "mew": 1.2,
+            "zorder": 4,
+        },
+        "tie": {"mfc": "white", "mec": colour, "mew": 1.4, "zorder": 5},
+        "front": {"mfc": colour, "mec": "white", "mew": 0.8, "zorder": 6},
+    }
+    for kind, look in looks.items():
+        mine = kinds == kind
+        if mine.any():
+            drawn = {"marker": marker, "ms": size, "ls": "none", "rasterized": image, **look}
+            axes.plot(x[mine], y[mine], **drawn)
+    beaten = kinds == "dominated"
+    if beaten.any() and size > 6:
+        axes.plot(x[beaten], y[beaten], marker, ms=size - 4, mfc=colour, mec="none", zorder=5)
+
+
+def _kind(point: Point) -> str:
+    return "beyond" if point.within_limits is False else point.standing or "front"
+
+
+def _front(axes: Axes, summary: Summary, metric: Metric) -> None:
+    """The Pareto front as a staircase: what each power buys at best."""
+    factor, _ = _unit(summary, "power_w")
+    front = [p for p in summary.points if p.standing == "front"]
+    front.sort(key=lambda p: p.mean("power_w"))
+    if len(front) < 2:
+        return
+    x = np.array([p.mean("power_w") for p in front]) / factor
+    y = np.array([p.mean(metric.column) for p in front])
+    axes.step(x, y, where="post", color=style.INK, lw=1.0, ls=(0, (2.5, 2)), zorder=3.5)
+
+
+def _looks(summary: Summary) -> list[tuple[str, str, str]]:
+    return [
+        (method, style.LINES[i % len(style.LINES)], style.MARKERS[i % len(style.MARKERS)])
+        for i, method in enumerate(summary.methods)
+    ]
+
+
+def _unit(summary: Summary, column: str) -> tuple[float, str]:
+    if column == "bandwidth":
+        return 1.0, "Channels sampled per bin"
+    factor, unit = style.unit([p.mean(column) for p in summary.points], "W")
+    return factor, f"Power of the implant ({unit})"
+
+
+def _legend_rows(summary: Summary) -> int:
+    return -(-(len(summary.methods) + 4) // 4)
+
+
+def _legend(figure: Figure, summary: Summary, metric: Metric) -> None:
+    from matplotlib.lines import Line2D
+
+    def entry(label: str, **look: object) -> Line2D:
+        return Line2D([], [], label=label, **{"ls": "none", "ms": 6, "mew": 1.3, **look})  # type: ignore[arg-type]
+
+    entries = []
+    if len(summary.methods) > 1:
+        entries = [
+            entry(_short(m), color=c, marker=k, ls="-", lw=1.6, mec="white", mew=0.8)
+            for m, c, k in _looks(summary)
+            if any(np.isfinite(p.mean(metric.column)) for p in summary.of(m))
+        ]
+    kinds = {p.standing for p in summary.points if p.within_limits is not False}
+    if sum(p.standing == "front" for p in summary.points) > 1:
+        entries.append(
+            entry("Pareto front", color=style.INK, ls=(0, (2.5, 2)), lw=1.0, marker="none")
+        )
+    if "tie" in kinds:
+        entries.append(entry("tie with the front", marker="o", mfc="white", mec=style.MUTED))
+    if "dominated" in kinds:
+        entries.append(entry("dominated", marker="o", mfc="white", mec=style.PALE))
+    if any(p.within_limits is False for p in summary.points):
+        entries.append(entry("beyond a limit", marker="x", color=style.MUTED))
+    if entries:
+        figure.legend(handles=entries, loc="outside lower center", ncols=min(4, len(entries)))
+
+
+def _short(text: str, most: int = 42) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

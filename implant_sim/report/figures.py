@@ -1,0 +1,54 @@
+"""All figures of a run, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from matplotlib.figure import Figure
+
+from implant_sim.report import activity, bars, curves
+from implant_sim.report.load import Run, load_run
+from implant_sim.report.style import draw
+from implant_sim.report.summary import Summary, summarise
+
+__all__ = ["draw_all", "figures"]
+
+
+def figures(folder: Path) -> dict[str, str]:
+    """Draw the figures of a run.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A run folder.
+
+    Returns
+    -------
+    dict of str to str
+        SVG documents: ``fidelity``, ``further``, ``energy``, ``raster``, ``rates``,
+        ``behaviour``, as far as the run has something to show.
+
+    Raises
+    ------
+    DataError
+        If this is no run folder.
+    """
+    run = load_run(folder)
+    return {name: svg.decode() for name, svg in draw_all(run, summarise(run), "svg").items()}
+
+
+def draw_all(run: Run, summary: Summary, kind: Literal["svg", "png"]) -> dict[str, bytes]:
+    """Draw what there is to show, as files of one kind."""
+    shown = activity.examples(run, summary)
+    makers: dict[str, Callable[[], Figure | None]] = {
+        "fidelity": lambda: curves.fidelity_curves(summary),
+        "further": lambda: curves.further_metrics(summary),
+        "energy": lambda: bars.energy_bars(summary),
+        "raster": lambda: activity.raster(shown),
+        "rates": lambda: activity.rates(shown),
+        "behaviour": lambda: activity.behaviour(shown, summary),
+    }
+    drawn = {name: draw(make, kind) for name, make in makers.items()}
+    return {name: image for name, image in drawn.items() if image is not None}

@@ -1,0 +1,261 @@
+"""The tables of a report: numbers as people read them, each with the value that it sorts by."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from implant_sim.report.load import Run, clean
+from implant_sim.report.naming import numeric
+from implant_sim.report.pareto import difference
+from implant_sim.report.style import unit
+from implant_sim.report.summary import METRICS, Point, Summary, aligned
+
+__all__ = ["Cell", "Table", "comparison", "energy", "limits", "quantity", "results"]
+
+_MAX_ENERGY_ROWS = 400
+_MAX_COMPARED = 200
+_VERDICT = {"front": "Pareto front", "tie": "tie", "dominated": "dominated", None: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: what is shown, and the number that sorts it."""
+
+    text: str
+    value: float | None = None
+    """None sorts by text."""
+    kind: str = ""
+    """Style: "good", "bad", "muted" or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Headings and rows."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+def quantity(value: float, base: str, digits: int = 3) -> str:
+    """A number with a suitable prefix; a dash where there is none.
+
+    Examples
+    --------
+    >>> quantity(3.2e-3, "W"), quantity(float("nan"), "W")
+    ('3.2 mW', '–')
+    """
+    if not math.isfinite(value):
+        return "–"
+    if base in ("bit/s", "Hz") and abs(value) >= 1e3:
+        factor, prefix = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k")
+        return f"{value / factor:.{digits}g} {prefix}{base}"
+    factor, name = unit([value], base)
+    return f"{value / factor:.{digits}g} {name}".rstrip()
+
+
+def spread(point: Point, column: str, base: str = "", digits: int = 3) -> Cell:
+    """Mean and standard deviation over repeats."""
+    mean, sd = point.mean(column), point.sd(column)
+    if not math.isfinite(mean):
+        return Cell("–", -math.inf, "muted")
+    if base:
+        return Cell(quantity(mean, base), mean)
+    text = f"{mean:.{digits}f}" if abs(mean) < 1000 else f"{mean:.4g}"
+    return Cell(text + (f" ± {sd:.{digits}f}" if math.isfinite(sd) else ""), mean)
+
+
+def results(summary: Summary) -> Table:
+    """One row for each point: what was varied, what it costs, what it achieves."""
+    points = summary.points
+    hardware = [
+        ("bandwidth", "Channels per bin", ""),
+        ("sampled_fraction", "Sampled", "%"),
+        ("power_w", "Power", "W"),
+        ("link_rate_bps", "Link", "bit/s"),
+    ]
+    hardware = [h for h in hardware if any(np.isfinite(p.mean(h[0])) for p in points)]
+    metrics = [m for m in METRICS if any(np.isfinite(p.mean(m.column)) for p in points)]
+    extra = [("train_s", "Training", "s"), ("epochs", "Epochs", "")]
+    extra = [e for e in extra if any(np.isfinite(p.mean(e[0])) for p in points)]
+    judged = summary.metric is not None and len(points) > 1
+    headings = ["Point", "Repeats", *(h[1] for h in hardware), *(m.label for m in metrics)]
+    headings += [*(e[1] for e in extra), "Status"]
+    if judged:
+        headings.insert(headings.index(metrics[0].label) + 1, "Standing")
+    rows = []
+    for p in points:
+        scores = [spread(p, m.column) for m in metrics]
+        if judged:
+            scores.insert(1, _standing(p))
+        row = [Cell(p.label, float(p.index)), Cell(str(len(p.rows)), float(len(p.rows)))]
+        row += [_hardware(p, column, base) for column, _, base in hardware] + scores
+        row += [_hardware(p, column, base) for column, _, base in extra]
+        rows.append([*row, _status(p)])
+    return Table(headings, rows)
+
+
+def _standing(point: Point) -> Cell:
+    if point.standing is None and point.within_limits is False:
+        return Cell("beyond a limit", None, "bad")
+    kind = {"front": "good", "dominated": "muted"}.get(point.standing or "", "")
+    return Cell(_VERDICT[point.standing], None, kind)
+
+
+def _hardware(point: Point, column: str, base: str) -> Cell:
+    mean = point.mean(column)
+    if not math.isfinite(mean):
+        return Cell("–", -math.inf, "muted")
+    if base == "%":
+        return Cell(f"{100 * mean:.3g} %", mean)
+    return Cell(quantity(mean, base) if base else f"{mean:.4g}", mean)
+
+
+def _status(point: Point) -> Cell:
+    counts = Counter(clean(row["status"]) for row in point.rows)
+    if list(counts) == ["ok"]:
+        return Cell("ok", None)
+    text = ", ".join(f"{n} {status}" for status, n in counts.items())
+    return Cell(text, None, "bad")
+
+
+def limits(summary: Summary) -> Table | None:
+    """Heat, battery, link and latency of each point, and which limit binds."""
+    columns = [
+        ("heat_k", "Heating", "K"),
+        ("flux_w_m2", "Heat flux", "W/m²"),
+        ("battery_h", "Battery life", "h"),
+        ("link_rate_bps", "Link", "bit/s"),
+        ("latency_s", "Latency", "s"),
+        ("margin", "Margin", ""),
+    ]
+    points = summary.points
+    columns = [c for c in columns if any(np.isfinite(p.mean(c[0])) for p in points)]
+    if not columns and all(p.within_limits is None for p in points):
+        return None
+    rows = []
+    for p in points:
+        row = [
+            Cell(p.label, float(p.index)),
+            Cell(quantity(p.mean("power_w"), "W"), p.mean("power_w")),
+        ]
+        row += [_limit(p, column, base) for column, _, base in columns]
+        rows.append([*row, _verdict(p)])
+    return Table(["Point", "Power", *(c[1] for c in columns), "Verdict"], rows)
+
+
+def _limit(point: Point, column: str, base: str) -> Cell:
+    mean = point.mean(column)
+    if not math.isfinite(mean):
+        return Cell("–", -math.inf, "muted")
+    if base in ("", "h", "W/m²"):
+        return Cell(f"{mean:.3g} {base}".rstrip(), mean)
+    return Cell(quantity(mean, base), mean)
+
+
+def _verdict(point: Point) -> Cell:
+    if point.within_limits is None:
+        return Cell("no limit given", None, "muted")
+    by = point.first("limited_by")
+    if point.within_limits:
+        return Cell("within limits" + (f", nearest: {by}" if by else ""), None, "good")
+    return Cell("beyond: " + (by or "a limit"), None, "bad")
+
+
+def comparison(summary: Summary) -> Table | None:
+    """Paired differences between lines at the same bandwidth; None for one line, or too many."""
+    metric = summary.metric
+    if metric is None or len(summary.methods) < 2:
+        return None
+    rows = []
+    by_place: dict[float, list[Point]] = {}
+    for p in summary.points:
+        if math.isfinite(p.mean("bandwidth")) and math.isfinite(p.mean(metric.column)):
+            by_place.setdefault(round(p.mean("bandwidth"), 6), []).append(p)
+    for place in sorted(by_place, reverse=True):
+        lines = Counter(p.method for p in by_place[place])
+        group = [p for p in by_place[place] if lines[p.method] == 1]  # else: which to compare?
+        for i, a in enumerate(group):
+            for b in group[i + 1 :]:
+                rows.append(_compared(a, b, place, summary))
+    if not 0 < len(rows) <= _MAX_COMPARED:
+        return None
+    headings = ["Channels per bin", "First", "Second", "First − second", "Power", "Verdict"]
+    return Table(headings, rows)
+
+
+def _compared(a: Point, b: Point, place: float, summary: Summary) -> list[Cell]:
+    metric = summary.metric
+    if metric is None:  # not reached: comparison() has asked
+        return []
+    mean, se = difference(
+        aligned(a, metric, summary.n_repeats), aligned(b, metric, summary.n_repeats)
+    )
+    tie = not math.isfinite(mean) or abs(mean) <= 2 * se
+    verdict = "tie" if tie else (a if mean > 0 else b).method + " is better"
+    shown = mean * metric.better
+    error = f" ± {2 * se:.3f}" if summary.n_repeats > 1 else ""
+    return [
+        Cell(f"{place:g}", place),
+        Cell(a.method or a.label),
+        Cell(b.method or b.label),
+        Cell(f"{shown:+.3f}{error}", shown),
+        Cell(f"{quantity(a.mean('power_w'), 'W')} / {quantity(b.mean('power_w'), 'W')}"),
+        Cell(verdict, None, "muted" if tie else ""),
+    ]
+
+
+def energy(run: Run, summary: Summary) -> list[tuple[str, Table]]:
+    """The ledger of each point's first repeat, as far as a page should hold them."""
+    ledger = run.energy
+    if ledger.empty or not {"point", "component", "action"} <= set(ledger):
+        return []
+    first = summary.thrifty or (summary.points[0] if summary.points else None)
+    order = sorted(summary.points, key=lambda p: (p is not first, p.index))
+    out: list[tuple[str, Table]] = []
+    n_rows = 0
+    for point in order:
+        rows = ledger[ledger["point"] == point.index]
+        if "repeat" in rows and len(rows):
+            rows = rows[rows["repeat"] == rows["repeat"].min()]
+        n_rows += len(rows)
+        if not len(rows) or (out and n_rows > _MAX_ENERGY_ROWS):
+            continue
+        numbers = {c: numeric(rows[c]).to_numpy(float) for c in ("count", "price_j", "energy_j")}
+        total = float(np.nansum(numbers["energy_j"]))
+        table = []
+        for i, (_, row) in enumerate(rows.iterrows()):
+            count, price, joule = (float(numbers[c][i]) for c in numbers)
+            share = joule / total if total > 0 else 0.0
+            table.append(
+                [
+                    Cell(clean(row["component"])),
+                    Cell(clean(row["action"])),
+                    Cell(f"{count:.4g}", count),
+                    Cell(quantity(price, "J", 4), price),
+                    Cell(quantity(joule, "J", 4), joule),
+                    Cell(f"{share:.1%}" if share >= 1e-3 or share == 0 else "< 0.1%", share),
+                    _source(row.get("source", "")),
+                ]
+            )
+        headings = [
+            "Component",
+            "Action",
+            "Count",
+            "Price",
+            "Energy",
+            "Share",
+            "Source of the price",
+        ]
+        out.append((f"{point.label}: {quantity(total, 'J', 4)} in all", Table(headings, table)))
+    return out
+
+
+def _source(text: object) -> Cell:
+    """Where a price comes from; one that is only recalled must stand out."""
+    said = clean(text)
+    return Cell(said, None, "source recalled" if "recalled" in said else "source")

@@ -1,0 +1,326 @@
+"""What a decoder's rates are worth: the room where test data could leak, and does not.
+
+Two passes. The scoring pass hides a fixed tenth of the test entries from the decoder and asks for
+them; everything else is scored from a pass that sees every delivered sample. Fits of any kind see
+training and validation trials only, and never a trial that is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+
+from implant_sim.study.glm import fit_poisson
+from implant_sim.study.ridge import fit_ridge
+from implant_sim.study.withhold import (
+    HeldOut,
+    ScoreOptions,
+    hold_out,
+    recording_digest,
+    withheld_entries,
+)
+from sbtt_models import metrics
+from sbtt_models.signals import MaskedStream, Recording, within
+from sbtt_models.spec import DataError
+
+__all__ = [
+    "HeldOut",
+    "ScoreOptions",
+    "Scores",
+    "hold_out",
+    "recording_digest",
+    "score",
+    "withheld_entries",
+]
+
+RatesOf = Callable[[MaskedStream], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Every fidelity of one point and repeat; None where it does not apply."""
+
+    nll: float | None
+    """Poisson NLL without the ln k! term, on withheld entries that were observed. [nat/entry]"""
+    bits_per_spike: float | None
+    """On withheld entries that were observed. [bit/spike]"""
+    bits_per_spike_all: float | None
+    """On all withheld entries: the one to compare across schedules. [bit/spike]"""
+    co_bps: float | None
+    """On held-out channels. [bit/spike]"""
+    rate_r2: float | None
+    rate_r2_expected: float | None
+    rate_r2_log: float | None
+    rate_r2_unobserved: float | None
+    behaviour: str | None
+    velocity_r2: float | None
+    psth_r2: float | None
+    ceiling_rate_r2: float | None
+    """What the expected counts themselves reach against the published truth."""
+    n_silent: int
+    """Channels without a spike in the recording; left out of means over channels."""
+    n_never_observed: int
+    """Channels without a sample in the training trials; left out of rate R² unless calibrated."""
+    judged_twice: bool
+    """The test trials also chose the weights, as in the published demo."""
+    velocity_r2_per_dim: tuple[float, ...]
+    """One for each dimension of the behaviour that varies."""
+    rates: Float32[np.ndarray, "trial bin channel"]
+    """Expected spikes per full bin, from the pass that sees every delivered sample."""
+    decoded: Float32[np.ndarray, "trial bin dim"] | None
+    """Behaviour read out in the test trials; 0 elsewhere."""
+
+    def to_row(self) -> dict[str, float | int | str | bool | None]:
+        """Columns of the results table."""
+        other = {"rates", "decoded", "velocity_r2_per_dim"}
+        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in other}
+        return row | {f"velocity_r2_{i}": v for i, v in enumerate(self.velocity_r2_per_dim)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """What all scores of one point look at."""
+
+    stream: MaskedStream
+    recording: Recording
+    options: ScoreOptions
+    repeat: int
+    fill: Float[np.ndarray, " channel"]
+    """Rates of channels never observed. [1/bin]"""
+    never: Bool[np.ndarray, " channel"]
+    """Channels without a sample in training."""
+    left_out: Bool[np.ndarray, " channel"]
+    """Channels that means over channels leave out."""
+    inside: Bool[np.ndarray, "trial bin"]
+    """Bins that belong to their trial."""
+
+    @property
+    def fit_trials(self) -> Int[np.ndarray, " fitted"]:
+        """Trials that a read-out may be fitted on: training and validation, never test."""
+        split = self.recording.split
+        return np.setdiff1d(np.union1d(split.train, split.valid), split.test)
+
+    def only(self, trials: Int[np.ndarray, " kept"]) -> Bool[np.ndarray, "trial bin"]:
+        """Bins inside some trials."""
+        chosen = np.zeros(self.inside.shape[0], bool)
+        chosen[trials] = True
+        return self.inside & chosen[:, None]
+
+
+def score(
+    rates_of: RatesOf,
+    stream: MaskedStream,
+    recording: Recording,
+    held_out: Recording | None = None,
+    options: ScoreOptions | None = None,
+    *,
+    repeat: int = 0,
+    calibration_mean: Float[np.ndarray, " channel"] | None = None,
+) -> Scores:
+    """Score a decoder on the test trials.
+
+    Parameters
+    ----------
+    rates_of : callable
+        Takes a `MaskedStream`, returns expected spikes per full bin, (trial, bin, channel). It
+        must treat each trial on its own and ignore the stream's split.
+    stream : MaskedStream
+        What the decoder was trained on.
+    recording : Recording
+        What the implant was offered: the simulator's truth.
+    held_out : Recording, optional
+        Channels put aside by `hold_out`; gives `co_bps`.
+    options : ScoreOptions, optional
+        Defaults if None.
+    repeat : int
+        Chooses the withheld entries.
+    calibration_mean : numpy.ndarray, shape (channel,), optional
+        Mean spikes per bin known from a calibration that the ledger charges; used for channels
+        never observed, which then count in rate R². [1/bin]
+
+    Returns
+    -------
+    Scores
+        None where something does not apply.
+
+    Raises
+    ------
+    DataError
+        If stream and recording do not belong together, or rates are not finite.
+    """
+    options = options or ScoreOptions()
+    case = _case(stream, recording, options, repeat, calibration_mean)
+    rates = _rates(rates_of, case, stream)
+    velocity, per_dim, decoded = _velocity(case, rates)
+    return Scores(
+        **_withheld_scores(case, rates_of),
+        **_rate_scores(case, rates),
+        co_bps=_co_bps(case, rates, held_out),
+        behaviour=None if recording.behaviour is None else recording.behaviour.name,
+        velocity_r2=velocity,
+        velocity_r2_per_dim=per_dim,
+        decoded=decoded,
+        psth_r2=_psth(case, rates),
+        n_silent=int(recording.silent_channels.size),
+        n_never_observed=int(case.never.sum()),
+        judged_twice=not recording.split.judged_once,
+        rates=rates,
+    )
+
+
+def _case(
+    stream: MaskedStream,
+    recording: Recording,
+    options: ScoreOptions,
+    repeat: int,
+    calibration_mean: Float[np.ndarray, " channel"] | None,
+) -> _Case:
+    if stream.counts.shape != recording.counts.shape:
+        raise DataError(
+            f"{recording.name}: stream has shape {stream.counts.shape}, recording "
+            f"{recording.counts.shape}; score a stream against the recording it was taken from"
+        )
+    train = recording.split.train
+    exposure = np.where(recording.available[train], stream.exposure[train], np.float32(0))
+    never = np.logical_not((exposure > 0).any(axis=(0, 1)))
+    means = metrics.channel_means(stream.counts[train], exposure=exposure)
+    known = means[~never].mean() if not never.all() else 0.0  # all that is known of the others
+    fill = np.full(recording.n_channels, known) if calibration_mean is None else calibration_mean
+    left_out = np.zeros(recording.n_channels, bool)
+    left_out[recording.silent_channels] = True
+    if calibration_mean is None:
+        left_out |= never
+    inside = within(recording.lengths, recording.counts.shape[1])
+    return _Case(stream, recording, options, repeat, fill, never, left_out, inside)
+
+
+def _rates(
+    rates_of: RatesOf, case: _Case, stream: MaskedStream
+) -> Float32[np.ndarray, "trial bin channel"]:
+    """Ask the decoder; replace what it cannot know; blank the padding."""
+    rates = np.asarray(rates_of(stream), np.float32)
+    if rates.shape != stream.counts.shape:
+        raise DataError(f"decoder: rates {rates.shape} for a stream of {stream.counts.shape}")
+    inside = within(stream.lengths, rates.shape[1])[:, :, None]
+    rates = np.where(case.never, case.fill.astype(np.float32), rates)
+    rates = np.where(inside, rates, np.float32(0))
+    if not np.isfinite(rates).all():
+        raise DataError(f"decoder: {int((~np.isfinite(rates)).sum())} rates are NaN or infinite")
+    return rates
+
+
+def _withheld_scores(case: _Case, rates_of: RatesOf) -> dict[str, float | None]:
+    """The scoring pass: what does the decoder say about entries that it did not see?"""
+    recording, test = case.recording, case.recording.split.test
+    entries = withheld_entries(recording, case.options, case.repeat)[test]
+    offered = case.stream.trials(test)
+    rates = _rates(rates_of, case, offered.hide(entries))
+    counts, available = recording.counts[test], recording.available[test]
+    everything = metrics.bits_per_spike(
+        counts, rates, metrics.channel_means(counts, where=available), where=entries
+    )
+    seen = entries & offered.observed
+    if not seen.any():
+        return {"nll": None, "bits_per_spike": None, "bits_per_spike_all": everything}
+    exposure = offered.exposure
+    null = metrics.channel_means(
+        offered.counts, where=available & offered.observed, exposure=exposure
+    )
+    return {
+        "nll": metrics.poisson_nll(offered.counts, rates, where=seen, exposure=exposure),
+        "bits_per_spike": metrics.bits_per_spike(
+            offered.counts, rates, null, where=seen, exposure=exposure
+        ),
+        "bits_per_spike_all": everything,
+    }
+
+
+def _rate_scores(
+    case: _Case, rates: Float32[np.ndarray, "trial bin channel"]
+) -> dict[str, float | None]:
+    """R² against the truths that the recording knows, in the test trials."""
+    recording, test = case.recording, case.recording.split.test
+    published, expected = recording.rates_hz, recording.expected
+    where = recording.available[test] & ~case.left_out
+    hidden = where & ~case.stream.observed[test]
+    counts, bin_s = rates[test], recording.bin_s
+    scores: dict[str, float | None] = dict.fromkeys(
+        ("rate_r2", "rate_r2_expected", "rate_r2_log", "rate_r2_unobserved", "ceiling_rate_r2")
+    )
+    if published is not None:
+        truth = published[test] * bin_s
+        scores["rate_r2"] = metrics.r2(truth, counts, where=where).mean
+        if expected is not None:
+            scores["ceiling_rate_r2"] = metrics.r2(truth, expected[test], where=where).mean
+    best = expected[test] if expected is not None else None
+    if best is None and published is not None:
+        best = published[test] * bin_s
+    if best is not None:
+        log = metrics.r2(metrics.log_rates(best), metrics.log_rates(counts), where=where)
+        scores["rate_r2_log"] = log.mean
+        scores["rate_r2_unobserved"] = metrics.r2(best, counts, where=hidden).mean
+    if expected is not None:
+        scores["rate_r2_expected"] = metrics.r2(expected[test], counts, where=where).mean
+    return scores
+
+
+def _velocity(
+    case: _Case, rates: Float32[np.ndarray, "trial bin channel"]
+) -> tuple[float | None, tuple[float, ...], Float32[np.ndarray, "trial bin dim"] | None]:
+    """Behaviour decoded in the test trials: mean R², R² per dimension, the decoded values."""
+    behaviour, test = case.recording.behaviour, case.recording.split.test
+    if behaviour is None:
+        return None, (), None
+    judged = (behaviour.valid & case.only(test))[test]
+    fitted = behaviour.valid & case.only(case.fit_trials)
+    if not judged.any() or not fitted.any():
+        return None, (), None
+    target = np.where(behaviour.valid[:, :, None], behaviour.values, 0.0)
+    readout = fit_ridge(
+        rates,
+        target,
+        fitted,
+        case.options.lags(case.stream.bin_s),
+        n_folds=case.options.ridge_folds,
+    )
+    decoded = np.zeros(target.shape, np.float32)
+    decoded[test] = np.where(judged[:, :, None], readout.predict(rates[test]), 0.0)
+    where = np.broadcast_to(judged[:, :, None], target[test].shape)
+    result = metrics.r2(target[test], decoded[test].astype(float), where=where)
+    per_dim = tuple(float(v) for v in result.per_channel[result.scored])
+    return result.mean, per_dim, decoded
+
+
+def _co_bps(
+    case: _Case, rates: Float32[np.ndarray, "trial bin channel"], held_out: Recording | None
+) -> float | None:
+    """Do the rates of the seen channels tell about channels that nothing ever saw?"""
+    if held_out is None:
+        return None
+    test = case.recording.split.test
+    readout = fit_poisson(rates, held_out.counts, case.only(case.fit_trials))
+    where = held_out.available[test]
+    return metrics.bits_per_spike(
+        held_out.counts[test],
+        readout.predict(rates[test]),
+        metrics.channel_means(held_out.counts[test], where=where),
+        where=where,
+    )
+
+
+def _psth(case: _Case, rates: Float32[np.ndarray, "trial bin channel"]) -> float | None:
+    """Match of condition averages, where trials have conditions."""
+    recording = case.recording
+    if recording.condition is None:
+        return None
+    return metrics.psth_r2(
+        recording.counts,
+        rates,
+        recording.condition,
+        where=recording.available & ~case.left_out,
+        judged=recording.split.test,
+        smooth_bins=case.options.psth_smooth_s / recording.bin_s,
+    ).mean

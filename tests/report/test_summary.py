@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from implant_sim.report.load import clean, load_run
+from implant_sim.report.naming import name_points
+from implant_sim.report.summary import summarise
+from implant_sim.report.tables import comparison, limits, quantity
+from sbtt_models.spec import DataError
+from tests.report.made_up import STUDY, write_study
+
+
+def names(rows, axes):
+    return [(n.method, n.label) for n in name_points(pd.DataFrame(rows), axes)]
+
+
+def test_lines_are_what_varies_in_words():
+    rows = [{"schedule": s, "decoder": "lfads", "bandwidth": b} for s in ("full", "random_subset")
+            for b in (2, 4)]  # fmt: skip
+    assert names(rows, ("schedule.bandwidth",)) == [
+        ("full", "full · 2 ch"), ("full", "full · 4 ch"),
+        ("random subset", "random subset · 2 ch"), ("random subset", "random subset · 4 ch"),
+    ]  # fmt: skip
+
+
+def test_labels_lose_their_number_only_if_points_stay_apart():
+    labels = ["random 50 %", "random 25 %", "always on 50 %", "full"]
+    rows = [
+        {"schedule": s, "bandwidth": b} for s, b in zip(labels, (50, 25, 50, 100), strict=True)
+    ]
+    assert [m for m, _ in names(rows, ("schedule",))] == ["random", "random", "always on", "full"]
+    same = [{"schedule": s, "bandwidth": 8} for s in ("lag 1", "lag 2")]
+    assert [m for m, _ in names(same, ("schedule",))] == ["lag 1", "lag 2"]
+
+
+def test_numbers_make_lines_when_bandwidth_varies_too():
+    rows = [{"schedule": "full", "bandwidth": b, "implant.adc.bits": n} for n in (8, 10)
+            for b in (1, 2)]  # fmt: skip
+    axes = ("implant.adc.bits", "schedule.bandwidth")
+    assert [m for m, _ in names(rows, axes)] == ["bits 8", "bits 8", "bits 10", "bits 10"]
+    alone = [{"schedule": "full", "bandwidth": 4, "implant.adc.bits": n} for n in (8, 10)]
+    assert names(alone, axes) == [("", "bits 8"), ("", "bits 10")]
+
+
+def test_a_single_point_has_a_name():
+    assert names([{"schedule": "random_subset"}], ()) == [("", "random subset")]
+    assert names([{"schedule": None}], ()) == [("", "this point")]
+
+
+def test_summary_of_a_study(study_folder):
+    run = load_run(study_folder)
+    summary = summarise(run)
+    assert len(summary.points) == len(STUDY)
+    assert summary.methods == ["full", "random subset", "static subset"]
+    assert summary.metric.column == "velocity_r2"
+    assert [m.column for m in summary.others][:2] == ["rate_r2_expected", "bits_per_spike_all"]
+    assert summary.n_repeats == 3
+    assert summary.points[0].within_limits is False
+    assert summary.points[0].standing is None  # beyond its limits: no part in the front
+    assert summary.best.label == "static subset · 12 ch"
+    standing = {p.label: p.standing for p in summary.points}
+    assert standing["static subset · 3 ch"] == "front"
+    assert standing["random subset · 3 ch"] == "dominated"
+    first = run.results[run.results["point"] == 1]["velocity_r2"]
+    assert summary.points[1].mean("velocity_r2") == pytest.approx(first.mean())
+    assert summary.points[1].sd("velocity_r2") == pytest.approx(first.std())
+
+
+def test_comparison_pairs_repeats(study_folder):
+    run = load_run(study_folder)
+    table = comparison(summarise(run))
+    r = run.results.set_index(["point", "repeat"])["velocity_r2"]
+    gaps = r.loc[1].to_numpy() - r.loc[4].to_numpy()  # random and static, 12 channels
+    row = next(row for row in table.rows if row[0].text == "12")
+    assert row[3].value == pytest.approx(gaps.mean())
+    assert row[3].text.endswith(f"± {2 * gaps.std(ddof=1) / np.sqrt(3):.3f}")
+    assert row[5].text == "static subset is better"
+
+
+def test_limits_name_the_guilty(study_folder):
+    table = limits(summarise(load_run(study_folder)))
+    assert table.rows[0][-1].text == "beyond: heat"
+    assert table.rows[1][-1].text.startswith("within limits")
+
+
+def test_hardware_only_has_no_metric(hardware_folder):
+    summary = summarise(load_run(hardware_folder))
+    assert summary.metric is None
+    assert summary.best is None
+    assert comparison(summary) is None
+
+
+def test_bits_per_spike_where_there_is_no_truth(tmp_path):
+    folder = write_study(tmp_path, [("full", 24), ("full", 12)])
+    table = pd.read_csv(folder / "results.csv")
+    gone = ["velocity_r2", "rate_r2_expected", "rate_r2"]
+    table[gone] = np.nan
+    table.to_csv(folder / "results.csv", index=False)
+    assert summarise(load_run(folder)).metric.column == "bits_per_spike_all"
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no results\.csv"):
+        load_run(tmp_path)
+    (tmp_path / "results.csv").write_text("point,repeat,status\n")
+    with pytest.raises(DataError, match="no points"):
+        load_run(tmp_path)
+    (tmp_path / "results.csv").write_bytes(b"point,repeat,status\n\xff\xfe,0,ok\n")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_run(tmp_path)
+
+
+def test_text_is_cleaned():
+    assert clean("a\x1b]0;owned\x07b") == "a]0;ownedb"
+    assert clean("'=cmd|' /C calc'!A0") == "=cmd|' /C calc'!A0"
+    assert clean("it's") == "it's"
+    assert clean("\u202egnp.exe") == "gnp.exe"
+
+
+def test_quantities():
+    assert quantity(7.8e-4, "W") == "780 µW"
+    assert quantity(1.5e6, "bit/s") == "1.5 Mbit/s"
+    assert quantity(5e-12, "J") == "5 pJ"
+    assert quantity(0.0, "W") == "0 W"
+    assert quantity(float("nan"), "W") == "–"
