@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Progress, Setting
 from sbtt_models.losses import coordinated_dropout, poisson_nll, selective_loss
+from sbtt_models.means import channel_rates
 from sbtt_models.nets.base import Network
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import DataError, DivergedError, SpecError
@@ -27,7 +28,6 @@ from sbtt_models.windows import Windows, cut, stitch
 __all__ = ["FittedNetwork", "fit", "train"]
 
 _INFER_BATCH = 256
-_LEAST_MEAN = 1e-4  # [spikes/bin] where a channel's read-out starts if it never fired
 
 
 def fit(
@@ -153,7 +153,8 @@ def train(
     device = _device(setting.device)
     n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
     with _threads(training.threads), _seeded(setting.seed, device):
-        log_mean = torch.from_numpy(np.log(_channel_means(stream)))
+        rates = channel_rates(stream.trials(stream.split.train))
+        log_mean = torch.from_numpy(np.log(rates).astype(np.float32))
         network = spec.build(stream.n_channels, n_bins, log_mean).to(device)
         loop = _Loop(spec, stream, training, setting, network, n_bins)
         history = loop.run(setting.progress)
@@ -314,16 +315,6 @@ def _schedule(
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser, training.learning_rate, total_steps=training.epochs * n_steps + 1
     )
-
-
-def _channel_means(stream: MaskedStream) -> Float32[np.ndarray, " channel"]:
-    """Mean count per full bin of each channel over the observed train entries."""
-    exposure = stream.exposure[stream.split.train].sum((0, 1), dtype=np.float64)
-    spikes = stream.counts[stream.split.train].sum((0, 1), dtype=np.float64)
-    mean = spikes.sum() / max(exposure.sum(), 1e-9)
-    return np.maximum(
-        np.where(exposure > 0, spikes / np.maximum(exposure, 1e-9), mean), _LEAST_MEAN
-    ).astype(np.float32)
 
 
 def _device(name: str) -> torch.device:

@@ -14,7 +14,7 @@ class Training(Spec):
 
     threads: int = Field(1, ge=1, le=256)
     """Threads that one training uses; part of the result, since sums depend on their order."""
-    epochs: int = Field(200, ge=1, le=100_000)
+    epochs: int = Field(150, ge=1, le=100_000)
     """The longest a training may take, in passes over its windows."""
     batch_size: int = Field(64, ge=1, le=65_536)
     learning_rate: float = Field(4e-3, gt=0, le=1)

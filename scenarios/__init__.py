@@ -1,0 +1,1 @@
+"""Scenarios and implants that ship with the package: YAML only."""

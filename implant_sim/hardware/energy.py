@@ -48,7 +48,7 @@ class Ledger:
     @property
     def component_w(self) -> Mapping[str, float]:
         """Mean power of each component; 0 where it did nothing. [W]"""
-        return {name: self._energy_of(name) / self.duration_s for name in COMPONENTS}
+        return {name: self.energy_of(name) / self.duration_s for name in COMPONENTS}
 
     @property
     def columns(self) -> Mapping[str, float]:
@@ -63,9 +63,6 @@ class Ledger:
             if row.component == component
             and (action is None or row.action.removeprefix(CALIBRATE) == action)
         )
-
-    def _energy_of(self, component: str) -> float:
-        return self.energy_of(component)
 
 
 def price(activity: Activity, implant: Implant) -> Ledger:

@@ -16,16 +16,17 @@ __all__ = ["Autoencoder"]
 class Autoencoder(NeuralSpec):
     """Bidirectional GRU encoder, one latent vector, GRU generator, linear read-out of log rates.
 
-    With ``mask_input: false`` it is the network of the published demonstration (38,779
-    parameters at 29 channels).
+    With ``generator: 50, dropout: 0.1, mask_input: false`` it is the network of the published
+    demonstration (38,779 parameters at 29 channels). A wider generator learns the same dynamics in
+    several times fewer epochs, for little more time in each.
     """
 
     kind: Literal["autoencoder"] = "autoencoder"
     hidden: int = Field(50, ge=1, le=4096)
     """Units of the encoder, of each direction."""
-    generator: int = Field(50, ge=1, le=4096)
+    generator: int = Field(128, ge=1, le=4096)
     """Units of the generator, and size of the latent initial condition."""
-    dropout: Fraction = Field(0.1, ge=0, lt=1)
+    dropout: Fraction = Field(0.05, ge=0, lt=1)
 
     @override
     def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:

@@ -22,6 +22,7 @@ from sbtt_models.linear_dynamics import (
     maximise,
     smooth_states,
 )
+from sbtt_models.means import channel_rates
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.training import Training
 from sbtt_models.windows import Windows, cut, stitch
@@ -30,7 +31,7 @@ __all__ = ["FittedKalman", "Kalman"]
 
 _WINDOW = 256  # [bins] long trials are cut here: states forget their start long before
 _SMOOTHING = 3.0  # [bins] kernel of the first guess
-_LEAST_RATE = 0.05  # of the channel's mean: a linear model may go below 0, a rate may not
+_LEAST_SHARE = 0.05  # of the channel's mean: a linear model may go below 0, a rate may not
 _WITHHELD = 0.2
 
 
@@ -52,7 +53,7 @@ class Kalman(DecoderSpec):
         start = time.perf_counter()
         n_bins = min(_WINDOW, int(stream.lengths.max()))
         train = _Batch.of(stream, cut(stream.lengths, stream.split.train, n_bins, n_bins))
-        means = train.means()
+        means = channel_rates(train.stream)
         least_noise = np.maximum(0.1 * means, 1e-3)
         first = smooth(train.stream, _SMOOTHING, 0.5, means).astype(np.float64)
         model = initial_guess(first, train.inside, min(self.size, means.size), least_noise)
@@ -133,13 +134,6 @@ class _Batch:
         inside = within(lengths, windows.n_bins).astype(np.float64)
         return cls(view, values, exposure.astype(np.float64), inside)
 
-    def means(self) -> Float[np.ndarray, " channel"]:
-        exposure = self.exposure.sum((0, 1))
-        spikes = (self.values * self.exposure).sum((0, 1))
-        grand = spikes.sum() / max(exposure.sum(), 1e-9)
-        means = np.where(exposure > 0, spikes / np.maximum(exposure, 1e-9), grand)
-        return np.maximum(means, 1e-4)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Validation:
@@ -174,4 +168,4 @@ def _rates(
 ) -> Float[np.ndarray, "sequence bin channel"]:
     """Expected counts of full bins, kept above a small share of each channel's mean."""
     states = smooth_states(model, batch.values, batch.exposure).mean
-    return np.maximum(states @ model.loading.T + model.offset, _LEAST_RATE * means)
+    return np.maximum(states @ model.loading.T + model.offset, _LEAST_SHARE * means)

@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32
 from pydantic import Field
-from scipy.ndimage import gaussian_filter1d
 from typing_extensions import override
 
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
+from sbtt_models.means import channel_rates
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.spec import Seconds
 from sbtt_models.training import Training
@@ -29,7 +29,7 @@ __all__ = ["FittedSmoother", "Interpolation", "Smoothing", "interpolate", "smoot
 _SD_GRID_BINS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 _PRIOR_GRID = (0.05, 0.5, 2.0)
 _WITHHELD = 0.2
-_LEAST_RATE = 1e-6  # [spikes/bin] keeps the log of a rate finite
+_LEAST_SHARE = 0.05  # of the mean: between two empty samples a line is 0, a rate is not
 
 
 class Smoothing(DecoderSpec):
@@ -95,17 +95,21 @@ def smooth(
     """Mask-normalised Gaussian smoothing; see :class:`Smoothing`. [spikes/bin]"""
     # trials end with zeros for both count and exposure, so padding never enters a mean;
     # the kernel is scaled to 1 at its centre, so that `prior` counts samples
+    from scipy.ndimage import gaussian_filter1d  # slow to import, and not needed to validate
+
     scale = sd_bins * np.sqrt(2 * np.pi)
     spikes = gaussian_filter1d(stream.counts.astype(np.float32), sd_bins, axis=1, mode="constant")
     seen = gaussian_filter1d(stream.exposure, sd_bins, axis=1, mode="constant")
     rates = (spikes * scale + prior * means) / (seen * scale + prior)
-    return np.maximum(rates, _LEAST_RATE).astype(np.float32)
+    return rates.astype(np.float32)
 
 
 def interpolate(
     stream: MaskedStream, sd_bins: float, means: Float[np.ndarray, " channel"]
 ) -> Float32[np.ndarray, "trial bin channel"]:
     """Linear interpolation, then smoothing within each trial; see :class:`Interpolation`."""
+    from scipy.ndimage import gaussian_filter1d
+
     n_trials, n_bins, n_channels = stream.counts.shape
     filled = np.broadcast_to(means, stream.counts.shape).astype(np.float32)
     bins = np.arange(n_bins)
@@ -118,7 +122,8 @@ def interpolate(
     inside = within(stream.lengths, n_bins).astype(np.float32)[:, :, None]
     total = gaussian_filter1d(filled * inside, sd_bins, axis=1, mode="constant")
     weight = gaussian_filter1d(inside, sd_bins, axis=1, mode="constant")
-    return np.maximum(total / np.maximum(weight, 1e-6), _LEAST_RATE).astype(np.float32)
+    rates = total / np.maximum(weight, 1e-6)
+    return np.maximum(rates, _LEAST_SHARE * means).astype(np.float32)
 
 
 def _choose(
@@ -127,11 +132,7 @@ def _choose(
     """Take the settings that best predict withheld observed entries of train and valid trials."""
     start = time.perf_counter()
     kept = stream.trials(np.union1d(stream.split.train, stream.split.valid))
-    exposure = kept.exposure.sum((0, 1), dtype=np.float64)
-    spikes = kept.counts.sum((0, 1), dtype=np.float64)
-    grand = spikes.sum() / max(exposure.sum(), 1e-9)
-    means = np.where(exposure > 0, spikes / np.maximum(exposure, 1e-9), grand)
-    means = np.maximum(means, _LEAST_RATE)
+    means = channel_rates(kept)
     sds = _SD_GRID_BINS if sd_s is None else (sd_s / stream.bin_s,)
     priors = (_PRIOR_GRID if prior is None else (prior,)) if method == "smoothing" else (0.0,)
     hidden = kept.observed & (np.random.default_rng(0).random(kept.counts.shape) < _WITHHELD)

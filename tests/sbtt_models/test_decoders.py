@@ -212,7 +212,7 @@ def test_penalties_are_named_and_ramped() -> None:
 
 
 def test_the_published_demo_has_38779_parameters() -> None:
-    network = Autoencoder(mask_input=False).build(29, 50, torch.zeros(29))
+    network = Autoencoder(generator=50, mask_input=False).build(29, 50, torch.zeros(29))
     assert sum(p.numel() for p in network.parameters()) == 38_779
 
 

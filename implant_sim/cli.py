@@ -1,0 +1,297 @@
+"""The ``implant-sim`` command. Heavy imports wait inside the commands, so that help is quick."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+from implant_sim import terminal
+
+if TYPE_CHECKING:
+    from implant_sim.study.scenario import Study
+
+__all__ = ["app", "main"]
+
+OK, FAILED, INVALID, PARTIAL, INTERRUPTED, TERMINATED = 0, 1, 2, 4, 130, 143
+
+app = typer.Typer(
+    help="Trade the fidelity of decoded population activity against the power of the implant.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the name of a shipped scenario.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one argument for each option of the command
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder. [default: runs/NAME]", show_default=False)
+    ] = None,
+    set_: Set = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the scenario's.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time. [default: one per core]")
+    ] = None,
+    engine: Annotated[
+        Literal["local", "dask", "ray"], typer.Option(help="Who runs the points.")
+    ] = "local",
+    fresh: Annotated[bool, typer.Option(help="Run finished points again, too.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be run.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run one point, or all points of a sweep; write the run folder and its report."""
+    with _faults_told(debug):
+        from implant_sim.study.scenario import load
+        from sbtt_models.spec import SpecError
+
+        if engine != "local":
+            raise SpecError(f"--engine {engine} is not there yet; use --engine local")
+        study = load(scenario, [*(set_ or []), *([] if seed is None else [f"seed={seed}"])])
+        folder = out or Path("runs") / study.name
+        if dry_run:
+            _dry_run(study, folder, jobs, as_json)
+            return
+        from implant_sim.study.coordinate import Options, coordinate
+        from implant_sim.study.run import simulate
+
+        results = coordinate(study, folder, simulate, Options(device, jobs, fresh))
+        code = _exit_code(list(results["status"]))
+        page = _build_report(folder)
+        if as_json:
+            terminal.print_json(
+                {
+                    "out": str(folder),
+                    "report": str(page),
+                    "exit": code,
+                    "results": terminal.rows(results),
+                }
+            )
+        else:
+            terminal.print_results(results, study.axes)
+            typer.echo(f"report: {page}")
+    raise typer.Exit(code)
+
+
+@app.command()
+def energy(
+    scenario: ScenarioName,
+    set_: Set = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Price the implant of each point: ledger, link, heat, battery. No decoder is trained."""
+    with _faults_told(debug):
+        from implant_sim.study.budget import budgets
+        from implant_sim.study.scenario import load
+
+        study = load(scenario, set_ or [])
+        found = []
+        for budget in budgets(study):
+            found.append(budget)
+            if not as_json:
+                terminal.print_budget(budget.title, budget.row, budget.energy, budget.error)
+        if as_json:
+            terminal.print_json(
+                {
+                    "scenario": study.name,
+                    "points": [
+                        {"point": b.point, "axes": b.axes, "row": b.row, "energy": b.energy}
+                        for b in found
+                    ],
+                }
+            )
+        code = _exit_code([str(budget.row["status"]) for budget in found])
+    raise typer.Exit(code)
+
+
+@app.command()
+def validate(
+    scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO...")],
+    set_: Set = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check scenarios without running them: all faults at once, with file:line:column."""
+    with _faults_told(debug):
+        from implant_sim.study.scenario import load
+        from sbtt_models.spec import SimError
+
+        checked: list[dict[str, Any]] = []
+        code = OK
+        for name in scenarios:
+            try:
+                study = load(name, set_ or [])
+            except SimError as error:
+                code = max(code, error.exit_code)
+                checked.append({"scenario": name, "ok": False, "faults": str(error).split("\n")})
+                if not as_json:
+                    terminal.complain(str(error))
+                continue
+            points, repeats = len(study.points), study.repeats
+            checked.append({"scenario": name, "ok": True, "points": points, "repeats": repeats})
+            if not as_json:
+                terminal.say(f"{name}: valid ({points} points x {repeats} repeats)")
+        if as_json:
+            terminal.print_json(checked)
+    raise typer.Exit(code)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Rebuild tables and report from a run folder."""
+    with _faults_told(debug):
+        from implant_sim.study.store import RunFolder
+        from implant_sim.study.tables import write_tables
+
+        results = write_tables(RunFolder(folder))
+        page = _build_report(folder)
+        if as_json:
+            terminal.print_json(
+                {"out": str(folder), "report": str(page), "results": terminal.rows(results)}
+            )
+        else:
+            terminal.say(f"report: {page}")
+
+
+@app.command("list")
+def list_(
+    what: Annotated[
+        Literal["schedules", "components", "decoders", "recordings", "implants", "scenarios"],
+        typer.Argument(),
+    ],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what there is, one line each."""
+    with _faults_told(debug):
+        from implant_sim.study.catalog import catalog
+
+        items = catalog(what)
+        if as_json:
+            terminal.print_json([{"name": name, "about": about} for name, about in items])
+            return
+        width = max((len(name) for name, _ in items), default=0)
+        for name, about in items:
+            terminal.say(f"{name:<{width}}  {about}".rstrip())
+
+
+@app.command()
+def schema(debug: Debug = False) -> None:
+    """Print the JSON Schema of a scenario, for editors."""
+    with _faults_told(debug):
+        from implant_sim.study.catalog import json_schema
+
+        terminal.print_json(json_schema())
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a terminal that knows no UTF-8 must not end the run
+            reconfigure(errors="replace")
+    app(prog_name="implant-sim")
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, as an exception: finally-blocks stop the workers."""
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise _TerminatedError
+
+
+@contextmanager
+def _faults_told(debug: bool) -> Iterator[None]:
+    """Errors become lines on stderr and an exit status."""
+    from sbtt_models.spec import SimError
+
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except SimError as error:
+        terminal.complain(traceback.format_exc() if debug else str(error))
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        terminal.complain("interrupted; finished points are kept, the same command goes on")
+        raise typer.Exit(INTERRUPTED) from None
+    except _TerminatedError:
+        terminal.complain("terminated; finished points are kept, the same command goes on")
+        raise typer.Exit(TERMINATED) from None
+    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILED) from None
+    except Exception as error:
+        hint = "" if debug else " (a fault of the program; --debug shows where)"
+        terminal.complain(
+            traceback.format_exc() if debug else f"{type(error).__name__}: {error}{hint}"
+        )
+        raise typer.Exit(FAILED) from None
+
+
+def _exit_code(statuses: Sequence[str]) -> int:
+    if all(status == "ok" for status in statuses):
+        return OK
+    if any(status == "ok" for status in statuses):
+        return PARTIAL
+    return INVALID if set(statuses) == {"infeasible"} else FAILED
+
+
+def _dry_run(study: Study, folder: Path, jobs: int | None, as_json: bool) -> None:
+    from implant_sim.study import limits
+    from implant_sim.study.engines.local import default_jobs
+    from implant_sim.study.sweep import axes_text
+
+    need = limits.predict(study)
+    threads = max(point.scenario.training.threads for point in study.points)
+    workers = limits.jobs_that_fit(need, jobs or default_jobs(threads))
+    limits.refuse_disk(need, folder)
+    if as_json:
+        points = [{"point": p.index, "axes": p.axes} for p in study.points]
+        plan = {"runs": need.runs, "repeats": need.repeats, "jobs": workers, "out": str(folder)}
+        terminal.print_json(
+            plan | {"memory_b": workers * need.memory_b, "disk_b": need.disk_b, "points": points}
+        )
+        return
+    for point in study.points:
+        terminal.say(f"point {point.index}: {axes_text(point.axes) or study.name}")
+    terminal.say(
+        f"{need.points} points x {need.repeats} repeats = {need.runs} runs, {workers} at a time; "
+        f"about {workers * need.memory_b / 1e9:.1f} GB of memory and {need.disk_b / 1e6:.0f} MB "
+        f"of disk in {folder}"
+    )
+
+
+def _build_report(folder: Path) -> Path:
+    from implant_sim import report as reports
+
+    return reports.build(folder)

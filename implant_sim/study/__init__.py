@@ -1,0 +1,1 @@
+"""One operating point or many: read, run, scored and kept."""

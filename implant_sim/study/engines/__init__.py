@@ -1,0 +1,1 @@
+"""Who runs the points of a study, and where."""

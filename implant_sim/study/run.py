@@ -1,0 +1,206 @@
+"""The pipeline of one operating point, on one screen; and `run`, which takes a study through."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import sbtt_models
+from implant_sim.hardware.acquire import acquire
+from implant_sim.hardware.activity import Activity
+from implant_sim.hardware.energy import Ledger, price
+from implant_sim.hardware.verdict import Verdict, judge
+from implant_sim.study.arrays import collect
+from implant_sim.study.coordinate import Options, coordinate
+from implant_sim.study.keys import stage_seed
+from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row
+from implant_sim.study.scenario import Overrides, Scenario, load
+from implant_sim.study.score import score
+from implant_sim.study.store import Outcome
+from implant_sim.study.withhold import HeldOut, hold_out
+from sbtt_models.decoders.base import Fitted, Progress
+from sbtt_models.signals import MaskedStream
+
+__all__ = ["Acquisition", "acquisition", "run", "simulate"]
+
+_TRAINING = 0.95
+"""Share of a point's time, for the progress bar; the rest is scoring."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acquisition:
+    """What an implant delivered of a recording, and what that cost."""
+
+    offered: HeldOut
+    stream: MaskedStream
+    activity: Activity
+    ledger: Ledger
+    verdict: Verdict
+
+
+def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
+    """Hardware only: sample the recording as the implant does, and price every action.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        One point.
+    repeat : int
+        Counts up from the scenario's seed.
+    root : pathlib.Path
+        Where relative paths of the recording start.
+
+    Raises
+    ------
+    DataError, SpecError
+        If the recording cannot be read, or schedule and implant do not fit it or each other.
+    """
+    recording = scenario.recording.load(root)
+    offered = hold_out(recording, scenario.score, repeat)
+    rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
+    stream, activity = acquire(offered.held_in, scenario.implant, scenario.schedule, rng)
+    ledger = price(activity, scenario.implant)
+    return Acquisition(
+        offered, stream, activity, ledger, judge(ledger, activity, scenario.implant)
+    )
+
+
+def simulate(
+    scenario: Scenario,
+    repeat: int,
+    root: Path,
+    device: str = "auto",
+    progress: Callable[[float], None] | None = None,
+) -> Outcome:
+    """Acquire, price, decode, score: one operating point, once.
+
+    Parameters
+    ----------
+    scenario, repeat, root
+        As for :func:`acquisition`.
+    device : {"auto", "cpu", "cuda"}
+        Where the decoder is trained.
+    progress : callable, optional
+        Called with the share of the work done, 0 to 1.
+
+    Returns
+    -------
+    Outcome
+        With status ``ok``.
+
+    Raises
+    ------
+    DataError, SpecError, DivergedError
+        As :func:`acquisition`, and if the training stops being finite.
+    """
+    times = [time.perf_counter()]
+    got = acquisition(scenario, repeat, root)
+    recording = got.offered.held_in
+    times.append(time.perf_counter())
+    fitted = sbtt_models.fit(
+        scenario.decoder,
+        got.stream,
+        scenario.training,
+        seed=stage_seed(scenario.seed, repeat, "initial weights") % 2**63,
+        device=device,
+        progress=_of_training(progress),
+    )
+    times.append(time.perf_counter())
+    scores = score(
+        fitted.rates,
+        got.stream,
+        recording,
+        got.offered.held_out,
+        scenario.score,
+        repeat=repeat,
+        calibration_mean=calibration_mean(recording, got.activity),
+    )
+    times.append(time.perf_counter())
+    trained = {name: getattr(fitted, name) for name in ("n_parameters", "epochs", "train_s")}
+    hardware = hardware_row(recording, got.activity, got.ledger, got.verdict)
+    return Outcome(
+        row={"status": "ok"} | hardware | scores.to_row() | trained,
+        energy=energy_rows(got.ledger),
+        arrays=collect(recording, got.stream, scores.rates, scores.decoded),
+        attrs={"bin_s": recording.bin_s, "window_bins": recording.window_bins or 0},
+        detail=_detail(got, fitted, times),
+        save=fitted.save,
+    )
+
+
+def _of_training(progress: Callable[[float], None] | None) -> Progress | None:
+    """Turn epochs done into the share of the whole point that is done."""
+    if progress is None:
+        return None
+    return lambda done, most: progress(_TRAINING * done / most)
+
+
+def _detail(got: Acquisition, fitted: Fitted, times: list[float]) -> dict[str, Any]:
+    """What result.json tells beside the tables' rows."""
+    steps = zip(("acquire", "train", "score"), times, times[1:], strict=False)
+    return {
+        "history": [dict(line) for line in fitted.history],
+        "sources": list(got.offered.held_in.sources),
+        "notes": list(got.activity.notes),
+        "held_out_channels": got.offered.channels.tolist(),
+        # of this process so far: other points may have run in it before
+        "peak_memory_b": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "durations_s": {name: end - start for name, start, end in steps},
+    }
+
+
+def run(
+    scenario: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    overrides: Overrides = (),
+    seed: int | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+    fresh: bool = False,
+) -> pd.DataFrame:
+    """Run every point and repeat of a scenario; what is finished already is not run again.
+
+    Parameters
+    ----------
+    scenario : str, pathlib.Path or mapping
+        A YAML file, the name of a shipped scenario, or the content itself.
+    out : str or pathlib.Path, optional
+        The run folder; ``runs/NAME`` if None.
+    overrides : sequence of str, or mapping
+        ``key.path=value`` texts, or dotted keys with values.
+    seed : int, optional
+        Instead of the scenario's.
+    device : {"auto", "cpu", "cuda"}
+    jobs : int, optional
+        Processes at a time; as many as the cores allow if None. Results do not depend on it.
+    fresh : bool
+        Run what is finished already, too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The results table: one row for each point and repeat.
+
+    Raises
+    ------
+    SimError
+        For a scenario, recording or limit that stops everything; a point that fails does not,
+        its `status` says so.
+    """
+    study = load(scenario, overrides if seed is None else with_seed(overrides, seed))
+    folder = Path("runs") / study.name if out is None else Path(out)
+    return coordinate(study, folder, simulate, Options(device, jobs, fresh))
+
+
+def with_seed(overrides: Overrides, seed: int) -> Overrides:
+    """Overrides, and the seed among them."""
+    if isinstance(overrides, Mapping):
+        return {**overrides, "seed": seed}
+    return [*overrides, f"seed={seed}"]

@@ -1,0 +1,67 @@
+"""What happens in a worker process: one point is simulated, and kept whatever comes of it.
+
+Kept apart from the coordinator, so that workers start without pandas.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from implant_sim.study.scenario import Scenario
+from implant_sim.study.store import Entry, Outcome, RunFolder
+from sbtt_models.spec import DivergedError, SpecError
+
+__all__ = ["Job", "Simulate", "base_row", "work"]
+
+Simulate: TypeAlias = Callable[[Scenario, int, Path, str, Callable[[float], None]], Outcome]
+"""Scenario, repeat, root, device, progress -> outcome. Importable by name: workers call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker needs to run one point."""
+
+    scenario: Scenario
+    entry: Entry
+    root: Path
+    folder: Path
+    simulate: Simulate
+    device: str
+
+
+def work(job: Job, report: Callable[[float], None]) -> str:
+    """Simulate a point, keep what comes of it, and say its status."""
+    base = base_row(job)
+    try:
+        outcome = job.simulate(job.scenario, job.entry.repeat, job.root, job.device, report)
+        outcome.row.update({k: v for k, v in base.items() if k not in outcome.row})
+    except DivergedError as error:
+        outcome = _without_result(base, "diverged", error)
+    except SpecError as error:
+        outcome = _without_result(base, "infeasible", error)
+    except Exception as error:
+        outcome = _without_result(base, "failed", error)
+    RunFolder(job.folder).commit(job.entry, outcome)
+    return str(outcome.row["status"])
+
+
+def _without_result(base: dict[str, Any], status: str, error: Exception) -> Outcome:
+    detail = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+    return Outcome(base | {"status": status}, detail=detail)
+
+
+def base_row(job: Job) -> dict[str, Any]:
+    """The columns that are known before anything has run."""
+    scenario = job.scenario
+    return {
+        "scenario": scenario.name,
+        "recording": scenario.recording.kind,
+        "implant": scenario.implant.name,
+        "decoder": scenario.decoder.kind,
+        "schedule": scenario.schedule.kind,
+        "seed": scenario.seed + job.entry.repeat,
+    }

@@ -1,0 +1,78 @@
+"""Quick stand-ins for the pipeline, importable by worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from implant_sim.study.store import Outcome
+from sbtt_models.spec import DivergedError, SpecError
+
+TINY = {
+    "name": "tiny",
+    "recording": {"kind": "lorenz", "channels": 4, "conditions": 2, "trials": 4, "bins": 20},
+    "implant": "gated_uwb",
+    "schedule": {"kind": "random_subset", "bandwidth": 2},
+    "decoder": {"kind": "smoothing"},
+}
+
+
+def tiny(**changes):
+    return {**TINY, **changes}
+
+
+def quick(scenario, repeat, root, device, progress):
+    """A result that depends on scenario and repeat alone, and a line in a log."""
+    if log := os.environ.get("STUDY_FAKES_LOG"):
+        with Path(log).open("a") as file:
+            file.write(f"{scenario.schedule.bandwidth} {repeat}\n")
+    progress(0.5)
+    seed = [scenario.seed + repeat, scenario.schedule.bandwidth]
+    values = np.random.default_rng(seed).random(100)
+    return Outcome(
+        row={"status": "ok", "power_w": float(values[0]), "bandwidth": seed[1]},
+        energy=[{"component": "adc", "action": "convert", "count": 2, "price_j": 1.0,
+                 "energy_j": 2.0, "source": "x", "source_kind": "derived"}],
+        arrays={"rates": values, "split/test": np.arange(3)},
+        attrs={"bin_s": 0.02},
+        save=lambda folder: (folder / "weights.safetensors").write_bytes(values.tobytes()),
+    )  # fmt: skip
+
+
+def slow(scenario, repeat, root, device, progress):
+    time.sleep(0.4)
+    return quick(scenario, repeat, root, device, progress)
+
+
+def endless(scenario, repeat, root, device, progress):
+    if scenario.schedule.bandwidth == 1:
+        return quick(scenario, repeat, root, device, progress)
+    time.sleep(120)
+    raise RuntimeError("never reached")
+
+
+def troubled(scenario, repeat, root, device, progress):
+    """Every way to go wrong, chosen by the bandwidth."""
+    bandwidth = scenario.schedule.bandwidth
+    if bandwidth == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if bandwidth == 2:
+        raise DivergedError("the KL term is NaN")
+    if bandwidth == 3:
+        raise SpecError("three wires are too few")
+    if bandwidth == 4:
+        raise ZeroDivisionError("a bug")
+    return quick(scenario, repeat, root, device, progress)
+
+
+def dies_once(scenario, repeat, root, device, progress):
+    """The first try is killed, the second one works."""
+    marker = Path(os.environ["STUDY_FAKES_LOG"]).with_suffix(f".{scenario.schedule.bandwidth}")
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return quick(scenario, repeat, root, device, progress)
