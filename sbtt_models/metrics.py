@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.ndimage import gaussian_filter1d
 from scipy.special import gammaln
 
 from sbtt_models.spec import DataError
@@ -272,6 +271,8 @@ def psth_r2(
         Per channel, and the uniform mean. Conditions of a single trial are left out: their
         histogram would be that trial itself.
     """
+    from scipy.ndimage import gaussian_filter1d  # slow to import, and rarely needed
+
     truth, inferred, exists = [], [], []
     for name in np.unique(condition[judged]):
         members = np.flatnonzero(condition == name)

@@ -1,4 +1,4 @@
-"""Shapes and types of every public call are checked while tests run; recordings are found by name."""
+"""Shapes and types of every public call are checked while tests run; recordings have a place."""
 
 from __future__ import annotations
 

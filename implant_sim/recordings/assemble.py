@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int32, Shaped
 from implant_sim.recordings import splits
 from implant_sim.recordings.base import FileSplit
 from sbtt_models.signals import Behaviour, Recording, Split
-from sbtt_models.spec import DataError
+from sbtt_models.spec import DataError, LimitError
 
 __all__ = ["MAX_BYTES", "Draft", "Piece", "assemble", "check_size"]
 
@@ -75,14 +75,14 @@ def check_size(shape: tuple[int, ...], itemsize: int, where: str) -> None:
 
     Raises
     ------
-    DataError
+    LimitError
         Above 8 GiB.
     """
     n_bytes = float(itemsize)
     for length in shape:
         n_bytes *= length
     if n_bytes > MAX_BYTES:
-        raise DataError(
+        raise LimitError(
             f"{where}: declares shape {shape}, {n_bytes / 2**30:.3g} GiB; the limit is "
             f"{MAX_BYTES / 2**30:g} GiB: cut the recording into several files, or use wider bins"
         )

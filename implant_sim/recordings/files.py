@@ -15,7 +15,7 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from sbtt_models.spec import DataError
+from sbtt_models.spec import DataError, LimitError
 
 __all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near", "reading"]
 
@@ -87,7 +87,7 @@ def reading(where: str) -> Iterator[None]:
     """Turn whatever a file library throws at a damaged file into one DataError."""
     try:
         yield
-    except DataError:
+    except (DataError, LimitError):
         raise
     except MemoryError:
         raise DataError(f"{where}: does not fit into memory; cut it into several files") from None

@@ -19,7 +19,7 @@ from typing_extensions import override
 from implant_sim.recordings.assemble import check_size
 from implant_sim.recordings.files import ArrayFile, Hdf5File, reading
 from implant_sim.recordings.layout import LayoutSource
-from sbtt_models.spec import DataError
+from sbtt_models.spec import DataError, LimitError
 
 __all__ = ["MatSource"]
 
@@ -112,7 +112,7 @@ class _OldMat(ArrayFile):
             return
         try:
             joined = _joined(arrays, self.where(name))
-        except DataError:
+        except (DataError, LimitError):
             return  # a cell array of something else; an error only if it is asked for
         self._arrays |= {f"{name}{suffix}": array for suffix, array in joined.items()}
 

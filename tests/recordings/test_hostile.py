@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from implant_sim.recordings import AnyRecording
-from sbtt_models.spec import DataError
+from sbtt_models.spec import DataError, LimitError
 
 GOOD = np.random.default_rng(0).poisson(1.0, (12, 5, 3))
 TRUTH = {"rates": "rates", "unit": "Hz"}
@@ -26,7 +26,8 @@ def load(root, **block):
 
 def refused(root, says, **block):
     """The load fails with one line that names the file."""
-    with pytest.raises(DataError, match=says) as caught:
+    kind = LimitError if "limit is" in says else DataError  # exit 3: refused before it is built
+    with pytest.raises(kind, match=says) as caught:
         load(root, **block)
     text = str(caught.value)
     assert "\n" not in text
@@ -285,7 +286,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 from implant_sim.recordings import AnyRecording
-from sbtt_models.spec import DataError
+from sbtt_models.spec import DataError, LimitError
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 block = {"kind": "hdf5", "path": "m.h5", "counts": "counts", "bin": "20 ms", "condition": "k"}
@@ -304,7 +305,7 @@ for n in range(int(sys.argv[3])):
     try:
         recording = source.load(folder)
         assert recording.counts.min() >= 0
-    except DataError as error:
+    except (DataError, LimitError) as error:
         assert "\\n" not in str(error)
         refused += 1
 print("refused", refused)
