@@ -118,7 +118,13 @@ def energy(
                 {
                     "scenario": study.name,
                     "points": [
-                        {"point": b.point, "axes": b.axes, "row": b.row, "energy": b.energy}
+                        {
+                            "point": b.point,
+                            "axes": b.axes,
+                            "row": b.row,
+                            "energy": b.energy,
+                            "error": b.error,
+                        }
                         for b in found
                     ],
                 }

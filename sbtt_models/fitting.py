@@ -25,7 +25,7 @@ from sbtt_models.spec import DataError, DivergedError, SpecError
 from sbtt_models.training import Training
 from sbtt_models.windows import Windows, cut, stitch
 
-__all__ = ["FittedNetwork", "fit", "train"]
+__all__ = ["FittedNetwork", "device_of", "fit", "train"]
 
 _INFER_BATCH = 256
 
@@ -150,7 +150,7 @@ def train(
         At the first epoch in which a term of the loss is not finite.
     """
     start = time.perf_counter()
-    device = _device(setting.device)
+    device = device_of(setting.device)
     n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
     with _threads(training.threads), _seeded(setting.seed, device):
         rates = channel_rates(stream.trials(stream.split.train))
@@ -204,10 +204,13 @@ class _Loop:
         """Entries of each validation batch that the encoder must not see: the same every time."""
         draw = torch.Generator().manual_seed(0)
         share = self.training.withheld_validation
-        return [
-            (torch.rand(counts.shape, generator=draw) < share).to(device)
-            for counts, _ in self.data.batches(self.valid, _INFER_BATCH)
-        ]
+        hidden, judged = [], 0
+        for _, exposure in self.data.batches(self.valid, _INFER_BATCH):
+            hidden.append((torch.rand(exposure.shape, generator=draw) < share).to(device))
+            judged += int((hidden[-1] & (exposure > 0)).sum())
+        if share > 0 and judged == 0:  # so few samples that the draw took none: judge all
+            return [torch.ones_like(batch) for batch in hidden]
+        return hidden
 
     def run(self, progress: Progress | None) -> list[dict[str, float]]:
         """Train until the budget or the patience is spent; one row per epoch."""
@@ -225,7 +228,8 @@ class _Loop:
             history.append(row)
             if progress is not None:
                 progress(epoch, self.training.epochs)
-            if self.training.patience and epoch - best_epoch >= self.training.patience:
+            patience = self.training.patience
+            if patience and "valid_loss" in row and epoch - best_epoch >= patience:
                 break
         return history
 
@@ -317,7 +321,14 @@ def _schedule(
     )
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device that a name stands for; ``auto`` takes CUDA where present.
+
+    Raises
+    ------
+    SpecError
+        For another name, and for ``cuda`` where torch finds none.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):

@@ -91,6 +91,11 @@ class Split:
             raise DataError(f"split: trial {int(leaked[0])} both trains and is judged")
 
     @property
+    def fitted(self) -> Int[np.ndarray, " n_fitted"]:
+        """Trials that read-outs, rankings and baselines may see: train and valid, never test."""
+        return np.setdiff1d(np.union1d(self.train, self.valid), self.test)
+
+    @property
     def judged_once(self) -> bool:
         """False where validation trials are also the test trials (the published demo's way)."""
         return np.intersect1d(self.valid, self.test).size == 0

@@ -131,13 +131,16 @@ def plan(
 
 def _calibration_data(recording: Recording) -> Calibration:
     """Training and validation trials, and nothing of the others."""
-    trials = np.union1d(recording.split.train, recording.split.valid)
+    trials = recording.split.fitted
+    valid = np.isin(trials, recording.split.valid)
+    if not valid.any():  # all validation trials are tested, too: take some of the training trials
+        valid[::5] = True
     scored = within(recording.lengths[trials], recording.counts.shape[1])
     behaviour = recording.behaviour
     return Calibration(
         recording.counts[trials],
         recording.available[trials],
-        np.isin(trials, recording.split.valid),
+        valid,
         None if behaviour is None else behaviour.values[trials].astype(float),
         scored if behaviour is None else scored & behaviour.valid[trials],
         recording.bin_s,
@@ -237,7 +240,7 @@ def _calibration_clock(
     recording: Recording, implant: Implant
 ) -> tuple[Clock, Int32[np.ndarray, "row channel"]]:
     data = _calibration_data(recording)
-    trials = np.union1d(recording.split.train, recording.split.valid)
+    trials = recording.split.fitted
     counts = data.counts[within(recording.lengths[trials], data.counts.shape[1])]
     groups = Groups.by_wire(implant.groups(recording.n_channels))
     place = np.empty(len(groups.members), dtype=np.int64)

@@ -25,6 +25,7 @@ from implant_sim.study.store import FINAL, SCHEMA, Entry, Outcome, RunFolder
 from implant_sim.study.sweep import axes_text
 from implant_sim.study.tables import write_tables
 from implant_sim.study.worker import Job, Simulate, base_row, work
+from sbtt_models.spec import SpecError
 
 __all__ = ["Options", "coordinate", "entries_of"]
 
@@ -78,6 +79,7 @@ def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) ->
     SimError
         If nothing can be run or kept at all.
     """
+    _refuse_beforehand(out, options.device)
     entries = entries_of(study)
     prediction = limits.predict(study)
     threads = max(point.scenario.training.threads for point in study.points)
@@ -105,6 +107,16 @@ def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) ->
         finish = {"finished": _now(), "duration_s": time.perf_counter() - started}
         folder.write_run(provenance | finish | {"computed": len(missing)})
     return results
+
+
+def _refuse_beforehand(out: Path, device: str) -> None:
+    """What no point could survive is said once, before anything is written."""
+    if out.exists() and not out.is_dir():
+        raise SpecError(f"--out {out}: is a file; name a folder")
+    if device != "auto":
+        from sbtt_models.fitting import device_of  # loads torch: only where it is asked about
+
+        device_of(device)
 
 
 def _finished(folder: RunFolder, entry: Entry) -> bool:

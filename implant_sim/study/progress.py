@@ -55,7 +55,7 @@ class Progress:
             self._bar.stop()
 
     def running(self, shares: Sequence[float]) -> None:
-        """Show the progress of each run of this session, 0 to 1."""
+        """Show the progress of each run of this call, 0 to 1."""
         if self._bar is not None:
             busy = sum(0 < share < 1 for share in shares)
             note = f"{self._done}/{self._runs} done, {busy} running, {self._failed} failed"

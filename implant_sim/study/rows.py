@@ -65,5 +65,5 @@ def calibration_mean(
     """Each channel's mean count where the ledger paid for calibration data, else None. [1/bin]"""
     if not any(done.action.startswith(CALIBRATE) for done in activity.actions):
         return None
-    trials = np.union1d(recording.split.train, recording.split.valid)
+    trials = recording.split.fitted
     return metrics.channel_means(recording.counts[trials], where=recording.available[trials])

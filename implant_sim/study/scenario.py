@@ -17,7 +17,7 @@ from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.recordings import AnyRecording
 from implant_sim.study.faults import describe
 from implant_sim.study.find import is_file, read_scenario, with_implant
-from implant_sim.study.sweep import Label, axes_of, combinations
+from implant_sim.study.sweep import Axes, Label, axes_of, combinations
 from implant_sim.study.tree import as_node, assignment, get, graft, in_order, split_key
 from implant_sim.study.withhold import ScoreOptions
 from implant_sim.study.yaml_loader import Node, printable
@@ -139,6 +139,7 @@ def load(scenario: str | Path | Mapping[str, Any], overrides: Overrides = ()) ->
         tree = _set(tree, key, _from_here(key, pairs[key]), root)
     tree = _absolute(tree, root)
     axes = axes_of(tree, tuple(Scenario.model_fields))
+    _refuse_swept(pairs, axes)
     repeats = get(tree, ["repeats"])
     count = repeats.value if repeats is not None and isinstance(repeats.value, int) else 1
     points, faults = [], dict[str, None]()
@@ -154,6 +155,16 @@ def load(scenario: str | Path | Mapping[str, Any], overrides: Overrides = ()) ->
         raise SpecError("\n".join(list(faults)[:_MAX_FAULTS]))
     first = points[0].scenario
     return Study(first.name, root, tree.plain(), tuple(points), first.repeats, first.seed)
+
+
+def _refuse_swept(pairs: Mapping[str, Node], axes: Axes) -> None:
+    """An override of a swept key would be swept away in silence."""
+    for key, node in pairs.items():
+        if key in axes:
+            raise SpecError(
+                f"{node.place}: {printable(key)} is an axis of the sweep; set "
+                f"sweep.{printable(key)}=[...], or sweep=null for one point"
+            )
 
 
 def _point(index: int, choice: dict[str, tuple[Label, Node]], bare: Node, root: Path) -> Point:
@@ -186,6 +197,15 @@ def is_path_key(name: str) -> bool:
 
 def _from_here(key: str, node: Node) -> Node:
     """Paths given on the command line start where the command was typed."""
+    if key == "recording" and isinstance(node.value, dict):
+        inside = {k: _from_here(f"recording.{k}", child) for k, child in node.mapping.items()}
+        return Node(inside, node.place, node.key_place)
+    if key.startswith("sweep.") and isinstance(node.value, list):
+        axis = [_from_here(key.removeprefix("sweep."), child) for child in node.value]
+        return Node(axis, node.place, node.key_place)
+    if key == "sweep" and isinstance(node.value, dict):
+        axes = {k: _from_here(f"sweep.{k}", child) for k, child in node.mapping.items()}
+        return Node(axes, node.place, node.key_place)
     if not isinstance(node.value, str):
         return node
     block, _, name = key.rpartition(".")

@@ -100,8 +100,7 @@ class _Case:
     @property
     def fit_trials(self) -> Int[np.ndarray, " fitted"]:
         """Trials that a read-out may be fitted on: training and validation, never test."""
-        split = self.recording.split
-        return np.setdiff1d(np.union1d(split.train, split.valid), split.test)
+        return self.recording.split.fitted
 
     def only(self, trials: Int[np.ndarray, " kept"]) -> Bool[np.ndarray, "trial bin"]:
         """Bins inside some trials."""
@@ -301,7 +300,8 @@ def _co_bps(
     if held_out is None:
         return None
     test = case.recording.split.test
-    readout = fit_poisson(rates, held_out.counts, case.only(case.fit_trials))
+    recorded = held_out.available.all(axis=2)  # a gap of the file is no silence
+    readout = fit_poisson(rates, held_out.counts, case.only(case.fit_trials) & recorded)
     where = held_out.available[test]
     return metrics.bits_per_spike(
         held_out.counts[test],

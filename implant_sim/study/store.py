@@ -135,7 +135,9 @@ class RunFolder:
 
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Keep the provenance."""
-        files.write_text(self.path / RUN, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        files.write_text(
+            self.path / RUN, json.dumps(_jsonable(content), indent=1, ensure_ascii=False) + "\n"
+        )
 
 
 class _Dumper(yaml.SafeDumper):

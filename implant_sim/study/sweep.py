@@ -21,7 +21,7 @@ MAX_RUNS = 10_000
 
 Label: TypeAlias = str | int | float | bool | None
 Axes: TypeAlias = dict[str, list[tuple[Label, Node]]]
-_NOT_AN_AXIS = ("name", "repeats", "sweep", "search")
+_NOT_AN_AXIS = ("name", "seed", "repeats", "sweep", "search")  # repeats count up from the seed
 
 
 def axes_of(root: Node, known: tuple[str, ...]) -> Axes:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import Entry, Outcome, RunFolder
-from sbtt_models.spec import DivergedError, SpecError
+from sbtt_models.spec import DataError, DivergedError, SpecError
 
 __all__ = ["Job", "Simulate", "base_row", "work"]
 
@@ -41,7 +41,7 @@ def work(job: Job, report: Callable[[float], None]) -> str:
         outcome.row.update({k: v for k, v in base.items() if k not in outcome.row})
     except DivergedError as error:
         outcome = _without_result(base, "diverged", error)
-    except SpecError as error:
+    except (SpecError, DataError) as error:
         outcome = _without_result(base, "infeasible", error)
     except Exception as error:
         outcome = _without_result(base, "failed", error)

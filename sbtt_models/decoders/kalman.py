@@ -152,6 +152,8 @@ class _Validation:
         whole = _Batch.of(stream, cut(stream.lengths, stream.split.valid, n_bins, n_bins))
         draw = np.random.default_rng(0).random(whole.exposure.shape) < _WITHHELD
         entries = draw & (whole.exposure > 0)
+        if not entries.any():  # so few samples that the draw took none: then all are judged
+            entries = whole.exposure > 0
         exposure = np.where(entries, 0.0, whole.exposure)
         shown = _Batch(whole.stream, whole.values, exposure, whole.inside)
         counts = (whole.values * whole.exposure)[entries]
@@ -160,7 +162,7 @@ class _Validation:
     def loss(self, model: LinearDynamics) -> float:
         rates = _rates(model, self.means, self.shown)[self.entries]
         nll = rates * self.exposure - self.counts * np.log(rates)
-        return float(nll.mean()) if nll.size else 0.0
+        return float(nll.mean())
 
 
 def _rates(

@@ -131,18 +131,20 @@ def _choose(
 ) -> FittedSmoother:
     """Take the settings that best predict withheld observed entries of train and valid trials."""
     start = time.perf_counter()
-    kept = stream.trials(np.union1d(stream.split.train, stream.split.valid))
+    kept = stream.trials(stream.split.fitted)
     means = channel_rates(kept)
     sds = _SD_GRID_BINS if sd_s is None else (sd_s / stream.bin_s,)
     priors = (_PRIOR_GRID if prior is None else (prior,)) if method == "smoothing" else (0.0,)
     hidden = kept.observed & (np.random.default_rng(0).random(kept.counts.shape) < _WITHHELD)
+    if not hidden.any():  # so few samples that the draw took none: then all are judged
+        hidden = kept.observed
     shown = kept.hide(hidden)
     history = []
     for sd, weight in product(sds, priors):
         trial = FittedSmoother(method, float(sd), float(weight), means, 0.0, ())
         rates = trial.rates(shown)[hidden]
         nll = rates * kept.exposure[hidden] - kept.counts[hidden] * np.log(rates)
-        loss = float(nll.mean()) if nll.size else 0.0
+        loss = float(nll.mean())
         history.append({"sd_bins": float(sd), "prior": float(weight), "valid_loss": loss})
     best = min(history, key=lambda row: row["valid_loss"])
     seconds = time.perf_counter() - start

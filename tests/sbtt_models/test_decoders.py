@@ -286,3 +286,22 @@ def test_cpu_and_cuda_agree(spec: NeuralSpec) -> None:
     fitted = sbtt_models.fit(spec, data, QUICK, device="cpu")
     moved = replace(fitted, network=copy.deepcopy(fitted.network).cuda())
     np.testing.assert_allclose(moved.rates(data), fitted.rates(data), rtol=1e-4, atol=1e-5)
+
+
+def test_patience_counts_validated_epochs_only() -> None:
+    """Stopping before the first validation would return an untrained network."""
+    rules = Training(epochs=12, patience=2, validate_every=5, learning_rate=0.02)
+    fitted = sbtt_models.fit(SMALL["autoencoder"], stream(), rules)
+    assert any("valid_loss" in row for row in fitted.history)
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_validation_judges_something_however_sparse(spec: DecoderSpec) -> None:
+    """With one observed validation entry the loss is of that entry, never an empty 0."""
+    data = stream()
+    gone = np.zeros(data.counts.shape, bool)
+    gone[data.split.valid] = True
+    trial, bins, channel = (int(i[0]) for i in np.nonzero(data.observed & gone))
+    gone[trial, bins, channel] = False
+    fitted = sbtt_models.fit(spec, data.hide(gone), QUICK)
+    assert all(row["valid_loss"] != 0.0 for row in fitted.history)

@@ -97,6 +97,11 @@ def test_a_split_may_not_train_on_what_it_judges() -> None:
     assert SPLIT.judged_once
 
 
+def test_what_is_fitted_is_never_tested() -> None:
+    assert SPLIT.fitted.tolist() == [0, 1, 2]
+    assert Split(np.array([0, 1]), np.array([2]), np.array([2])).fitted.tolist() == [0, 1]
+
+
 def test_a_count_without_exposure_is_a_leak() -> None:
     counts, exposure = np.ones((4, 6, 3), np.int32), np.ones((4, 6, 3), np.float32)
     exposure[0, 0, 0] = 0
