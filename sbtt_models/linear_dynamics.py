@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 __all__ = ["LinearDynamics", "Posterior", "initial_guess", "maximise", "smooth_states"]
 
@@ -54,6 +54,7 @@ def smooth_states(
     model: LinearDynamics,
     values: Float[np.ndarray, "sequence bin channel"],
     exposure: Float[np.ndarray, "sequence bin channel"],
+    lengths: Int[np.ndarray, " sequence"],
 ) -> Posterior:
     """Kalman filter and Rauch–Tung–Striebel smoother in information form.
 
@@ -64,8 +65,26 @@ def smooth_states(
         [spikes/bin]
     exposure : numpy.ndarray
         0 where missing.
+    lengths : numpy.ndarray
+        Bins of each sequence; what comes after them is padding, and 0 in the result.
     """
+    longest_first = np.argsort(-lengths, kind="stable")
+    found = _smooth_sorted(
+        model, values[longest_first], exposure[longest_first], lengths[longest_first]
+    )
+    back = np.argsort(longest_first)
+    return Posterior(found.mean[back], found.covariance[back], found.lagged[back])
+
+
+def _smooth_sorted(
+    model: LinearDynamics,
+    values: Float[np.ndarray, "sequence bin channel"],
+    exposure: Float[np.ndarray, "sequence bin channel"],
+    lengths: Int[np.ndarray, " sequence"],
+) -> Posterior:
+    """The recursion; sequences come longest first, so that those still running are the first k."""
     n_sequences, n_bins, _ = values.shape
+    running = (lengths[None, :] > np.arange(n_bins)[:, None]).sum(axis=1)
     size = model.transition.shape[0]
     weight = exposure / model.noise
     outer = (model.loading[:, :, None] * model.loading[:, None, :]).reshape(-1, size * size)
@@ -78,23 +97,27 @@ def smooth_states(
     ahead = np.broadcast_to(model.initial, (n_sequences, size, size))
     predicted = np.zeros_like(covariance)
     for t in range(n_bins):
-        predicted[:, t] = ahead
+        k = running[t]
+        ahead, ahead_mean = ahead[:k], ahead_mean[:k]
+        predicted[:k, t] = ahead
         # (P^-1 + J)^-1 = (I + P J)^-1 P: no inverse of P, which may be nearly singular
-        gain = np.eye(size) + ahead @ precision[:, t]
-        covariance[:, t] = _symmetric(np.linalg.solve(gain, ahead))
-        residual = pull[:, t] - (precision[:, t] @ ahead_mean[:, :, None])[:, :, 0]
-        mean[:, t] = ahead_mean + (covariance[:, t] @ residual[:, :, None])[:, :, 0]
-        ahead_mean = mean[:, t] @ a.T
-        ahead = a @ covariance[:, t] @ a.T + model.innovation
+        gain = np.eye(size) + ahead @ precision[:k, t]
+        covariance[:k, t] = _symmetric(np.linalg.solve(gain, ahead))
+        residual = pull[:k, t] - (precision[:k, t] @ ahead_mean[:, :, None])[:, :, 0]
+        mean[:k, t] = ahead_mean + (covariance[:k, t] @ residual[:, :, None])[:, :, 0]
+        ahead_mean = mean[:k, t] @ a.T
+        ahead = a @ covariance[:k, t] @ a.T + model.innovation
     lagged = np.zeros((n_sequences, max(n_bins - 1, 0), size, size))
     for t in range(n_bins - 2, -1, -1):
-        back = np.linalg.solve(predicted[:, t + 1] + eye, a @ covariance[:, t])
+        k = running[t + 1]
+        back = np.linalg.solve(predicted[:k, t + 1] + eye, a @ covariance[:k, t])
         back = back.transpose(0, 2, 1)
-        surprise = mean[:, t + 1] - mean[:, t] @ a.T
-        mean[:, t] += (back @ surprise[:, :, None])[:, :, 0]
-        lagged[:, t] = covariance[:, t + 1] @ back.transpose(0, 2, 1)
-        change = covariance[:, t + 1] - predicted[:, t + 1]
-        covariance[:, t] = _symmetric(covariance[:, t] + back @ change @ back.transpose(0, 2, 1))
+        surprise = mean[:k, t + 1] - mean[:k, t] @ a.T
+        mean[:k, t] += (back @ surprise[:, :, None])[:, :, 0]
+        lagged[:k, t] = covariance[:k, t + 1] @ back.transpose(0, 2, 1)
+        change = covariance[:k, t + 1] - predicted[:k, t + 1]
+        smoothed = covariance[:k, t] + back @ change @ back.transpose(0, 2, 1)
+        covariance[:k, t] = _symmetric(smoothed)
     return Posterior(mean, covariance, lagged)
 
 

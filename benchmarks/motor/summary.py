@@ -67,7 +67,9 @@ def draw(frame: pd.DataFrame, path: Path, title: str) -> None:
         axis.set_xlabel("Samples taken (% of all)")
         axis.set_ylabel(MEASURES[measure] + (" (bit/spike)" if "bits" in measure else ""))
         axis.spines[["top", "right"]].set_visible(False)
-    axes[1].set_ylim(bottom=max(-0.4, axes[1].get_ylim()[0]))
+    if axes[1].get_ylim()[0] < -0.1:
+        axes[1].set_ylim(-0.05, 1.1 * axes[1].get_ylim()[1])
+        axes[1].set_title("random always-on channels lie below the axis", fontsize=8)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
     figure.suptitle(title, fontsize=11)

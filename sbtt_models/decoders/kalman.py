@@ -33,6 +33,7 @@ _WINDOW = 256  # [bins] long trials are cut here: states forget their start long
 _SMOOTHING = 3.0  # [bins] kernel of the first guess
 _LEAST_SHARE = 0.05  # of the channel's mean: a linear model may go below 0, a rate may not
 _WITHHELD = 0.2
+_PATIENCE = 5  # iterations in a row that are no better
 
 
 class Kalman(DecoderSpec):
@@ -46,7 +47,7 @@ class Kalman(DecoderSpec):
     size: int = Field(20, ge=1, le=512)
     """Dimension of the latent state."""
     iterations: int = Field(30, ge=1, le=10_000)
-    """The most EM iterations."""
+    """The most EM iterations; five in a row that are no better end it."""
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
@@ -59,18 +60,20 @@ class Kalman(DecoderSpec):
         model = initial_guess(first, train.inside, min(self.size, means.size), least_noise)
         judge = _Validation.of(stream, n_bins, means)
         best, history = model, [{"epoch": 0.0, "valid_loss": judge.loss(model)}]
-        lowest = history[0]["valid_loss"]
+        lowest, best_at = history[0]["valid_loss"], 0
         for iteration in range(1, self.iterations + 1):
-            posterior = smooth_states(model, train.values, train.exposure)
+            posterior = smooth_states(model, train.values, train.exposure, train.stream.lengths)
             model = maximise(posterior, train.values, train.exposure, train.inside, least_noise)
             loss = judge.loss(model)
             history.append({"epoch": float(iteration), "valid_loss": loss})
             if loss < lowest:
-                best, lowest = model, loss
+                best, lowest, best_at = model, loss, iteration
             if setting.progress is not None:
                 setting.progress(iteration, self.iterations)
+            if iteration - best_at >= _PATIENCE:
+                break
         seconds = time.perf_counter() - start
-        return FittedKalman(best, means, n_bins, self.iterations, seconds, tuple(history))
+        return FittedKalman(best, means, n_bins, len(history) - 1, seconds, tuple(history))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,5 +172,5 @@ def _rates(
     model: LinearDynamics, means: Float[np.ndarray, " channel"], batch: _Batch
 ) -> Float[np.ndarray, "sequence bin channel"]:
     """Expected counts of full bins, kept above a small share of each channel's mean."""
-    states = smooth_states(model, batch.values, batch.exposure).mean
+    states = smooth_states(model, batch.values, batch.exposure, batch.stream.lengths).mean
     return np.maximum(states @ model.loading.T + model.offset, _LEAST_SHARE * means)

@@ -46,6 +46,11 @@ def draw(
     return np.where(exposure > 0, values, 77.0), exposure  # a missing value must not matter
 
 
+def whole(values: np.ndarray) -> np.ndarray:
+    """Lengths of sequences without padding."""
+    return np.full(values.shape[0], values.shape[1])
+
+
 def joint_posterior(
     model: LinearDynamics, values: np.ndarray, exposure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +80,7 @@ def joint_posterior(
 def test_the_smoother_is_the_joint_gaussian(share: float) -> None:
     model = system()
     values, exposure = draw(model, 1, (3, 6), share)
-    posterior = smooth_states(model, values, exposure)
+    posterior = smooth_states(model, values, exposure, whole(values))
     for s in range(3):
         mean, covariance = joint_posterior(model, values[s], exposure[s])
         np.testing.assert_allclose(posterior.mean[s], mean, atol=1e-4)
@@ -121,7 +126,9 @@ def test_every_em_step_raises_the_likelihood() -> None:
     likelihoods = []
     for _ in range(8):
         likelihoods.append(log_likelihood(model, values, exposure))
-        model = maximise(smooth_states(model, values, exposure), values, exposure, inside, least)
+        model = maximise(
+            smooth_states(model, values, exposure, whole(values)), values, exposure, inside, least
+        )
     # the prior on loadings and the jitter may cost a little, never more
     assert (np.diff(likelihoods) > -0.05).all()
     assert likelihoods[-1] > likelihoods[0] + 1
@@ -131,11 +138,11 @@ def test_padding_teaches_nothing() -> None:
     truth = system(5)
     values, exposure = draw(truth, 6, (6, 9), 0.7)
     least = np.full(5, 1e-3)
-    posterior = smooth_states(truth, values, exposure)
+    posterior = smooth_states(truth, values, exposure, whole(values))
     narrow = maximise(posterior, values, exposure, np.ones((6, 9)), least)
     pad = ((0, 0), (0, 4), (0, 0))
     wide_values, wide_exposure = np.pad(values, pad, constant_values=5.0), np.pad(exposure, pad)
-    wide_posterior = smooth_states(truth, wide_values, wide_exposure)
+    wide_posterior = smooth_states(truth, wide_values, wide_exposure, whole(values))
     wide = maximise(
         Posterior(*(getattr(wide_posterior, n) for n in ("mean", "covariance", "lagged"))),
         wide_values,
@@ -154,7 +161,23 @@ def test_a_silent_channel_is_not_infinitely_trusted() -> None:
     values, exposure = draw(truth, 8, (4, 9), 1.0)
     values[..., 2] = 0.0
     least = np.full(5, 0.01)
-    posterior = smooth_states(truth, values, exposure)
+    posterior = smooth_states(truth, values, exposure, whole(values))
     model = maximise(posterior, values, exposure, np.ones((4, 9)), least)
     assert model.noise[2] == pytest.approx(0.01)
     assert abs(model.offset[2]) < 1e-3
+
+
+def test_sequences_of_unequal_length_do_not_touch_each_other() -> None:
+    truth = system(9)
+    values, exposure = draw(truth, 10, (5, 8), 0.8)
+    lengths = np.array([3, 8, 1, 6, 8])
+    exposure[np.arange(8) >= lengths[:, None]] = 0.0
+    together = smooth_states(truth, values, exposure, lengths)
+    for s, length in enumerate(lengths):
+        one = slice(s, s + 1)
+        alone = smooth_states(truth, values[one, :length], exposure[one, :length], lengths[one])
+        np.testing.assert_allclose(together.mean[s, :length], alone.mean[0], atol=1e-10)
+        np.testing.assert_allclose(
+            together.covariance[s, :length], alone.covariance[0], atol=1e-10
+        )
+        assert not together.mean[s, length:].any()
