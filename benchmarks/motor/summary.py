@@ -71,7 +71,15 @@ def draw(frame: pd.DataFrame, path: Path, title: str) -> None:
         axes[1].set_ylim(-0.05, 1.1 * axes[1].get_ylim()[1])
         axes[1].set_title("random always-on channels lie below the axis", fontsize=8)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=3,
+        fontsize=7,
+        handlelength=4,
+        frameon=False,
+    )
     figure.suptitle(title, fontsize=11)
     figure.savefig(path, dpi=130)
 
