@@ -22,7 +22,7 @@ from implant_sim.study.engines import local
 from implant_sim.study.keys import point_key, stage_seed
 from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import LimitError, SimError
+from sbtt_models.spec import LimitError, SimError, SpecError
 from tests.study import study_fakes
 
 ROOT = Path(__file__).parents[2]
@@ -286,6 +286,8 @@ def test_interrupted_from_the_command_line(tmp_path, log, number, code):
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # a test run started in the background ignores SIGINT, and its children would, too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     wait_for(lambda: len(list(tmp_path.glob("o/points/*/result.json"))) >= 1)
     workers = psutil.Process(process.pid).children(recursive=True)
@@ -311,3 +313,16 @@ def test_a_script_without_a_main_guard_runs(tmp_path, log):
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout == "end\n"  # once: workers do not run the script again
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    """Otherwise every point would be kept as infeasible and never be tried again."""
+    with pytest.raises(SpecError, match="not one of auto, cpu, cuda"):
+        coordinate(load(study_fakes.tiny()), tmp_path / "o", study_fakes.quick, Options("tpu"))
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "o").write_text("x")
+    with pytest.raises(SpecError, match="is a file"):
+        coordinate(load(study_fakes.tiny()), tmp_path / "o", study_fakes.quick, Options())

@@ -119,6 +119,34 @@ def test_unknown_implant_and_unknown_scenario(write):
         load("nowhere/quickstart.yaml")
 
 
+def test_an_override_of_a_swept_key_is_not_swept_away(write):
+    path = write(TEXT + "sweep: {schedule.bandwidth: [1, 2]}\n")
+    assert "is an axis of the sweep" in fault(path, ["schedule.bandwidth=3"])
+    study = load(path, ["sweep.schedule.bandwidth=[3]"])
+    assert [point.scenario.schedule.bandwidth for point in study.points] == [3]
+    assert len(load(path, ["sweep=null"]).points) == 1
+
+
+def test_the_seed_is_no_axis(write):
+    assert "cannot be swept" in fault(write(TEXT + "sweep: {seed: [0, 10]}\n"))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "recording={kind: hdf5, path: mine.h5, counts: c, bin: 20 ms}",
+        "sweep={recording: [{kind: hdf5, path: mine.h5, counts: c, bin: 20 ms}]}",
+    ],
+)
+def test_paths_of_overrides_start_where_the_command_was_typed(
+    write, tmp_path, monkeypatch, override
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    study = load(write(), [override])
+    assert study.points[0].scenario.recording.path == tmp_path / "here" / "mine.h5"
+
+
 def test_search_is_refused_for_now(write):
     assert "search: unknown key; a search is not there yet" in fault(
         write(TEXT + "search: {space: {}}\n")

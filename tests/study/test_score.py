@@ -361,6 +361,22 @@ def test_co_smoothing_tells_good_rates_from_flat_ones():
     assert flat.co_bps == pytest.approx(0.0, abs=0.02)
 
 
+def test_co_smoothing_takes_no_gap_for_silence():
+    """Bins that the file never held teach the regression nothing."""
+    recording = make_recording(n_channels=24)
+    gaps = np.ones(recording.counts.shape, bool)
+    gaps[recording.split.fitted, ::2] = False
+    counts = np.where(gaps, recording.counts, 0).astype(np.int32)
+    holed = replace(recording, counts=counts, recorded=gaps)
+    scores = []
+    for offered in (recording, holed):
+        parts = hold_out(offered, ScoreOptions(held_out=0.25), 0)
+        truth = oracle(parts.held_in)
+        got = score(truth, make_stream(parts.held_in), parts.held_in, parts.held_out)
+        scores.append(got.co_bps)
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
+
+
 def test_lags():
     assert ScoreOptions().lags(0.05) == tuple(range(11))
     assert ScoreOptions().lags(0.1) == tuple(range(6))
