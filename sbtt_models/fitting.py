@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,16 +15,18 @@ from jaxtyping import Bool, Float, Float32
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sbtt_models.batches import StreamOnDevice
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Progress, Setting
+from sbtt_models.device import device_of, seeded, threads
 from sbtt_models.losses import coordinated_dropout, poisson_nll, selective_loss
 from sbtt_models.means import channel_rates
 from sbtt_models.nets.base import Network
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError, DivergedError, SpecError
+from sbtt_models.spec import DataError, DivergedError
 from sbtt_models.training import Training
 from sbtt_models.windows import Windows, cut, stitch
 
-__all__ = ["FittedNetwork", "device_of", "fit", "train"]
+__all__ = ["FittedNetwork", "fit", "train"]
 
 _INFER_BATCH = 256
 
@@ -92,10 +93,10 @@ class FittedNetwork:
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
-        data = _Data.of(stream, self.window_bins, next(self.network.parameters()).device)
+        data = StreamOnDevice.of(stream, self.window_bins, next(self.network.parameters()).device)
         stride = max(self.window_bins // 4, 1)
         windows = cut(stream.lengths, np.arange(stream.lengths.size), self.window_bins, stride)
-        with _threads(self.threads), torch.no_grad():
+        with threads(self.threads), torch.no_grad():
             self.network.eval()
             pieces = [
                 self.network(counts, exposure).log_rates.exp().cpu().numpy()
@@ -114,31 +115,6 @@ class FittedNetwork:
         return weights, history
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    """The whole stream on the device, padded so that every window lies inside."""
-
-    counts: Float[Tensor, "trial bin channel"]
-    exposure: Float[Tensor, "trial bin channel"]
-
-    @classmethod
-    def of(cls, stream: MaskedStream, n_bins: int, device: torch.device) -> _Data:
-        pad = (0, 0, 0, n_bins)
-        counts = torch.from_numpy(stream.counts).to(device, torch.float32)
-        exposure = torch.from_numpy(stream.exposure).to(device)
-        return cls(torch.nn.functional.pad(counts, pad), torch.nn.functional.pad(exposure, pad))
-
-    def batches(self, windows: Windows, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        device = self.counts.device
-        trial = torch.from_numpy(windows.trial).to(device)[:, None]
-        bins = torch.from_numpy(windows.start).to(device)[:, None] + torch.arange(
-            windows.n_bins, device=device
-        )
-        for first in range(0, windows.trial.size, size):
-            rows = slice(first, first + size)
-            yield self.counts[trial[rows], bins[rows]], self.exposure[trial[rows], bins[rows]]
-
-
 def train(
     spec: NeuralSpec, stream: MaskedStream, training: Training, setting: Setting
 ) -> FittedNetwork:
@@ -152,7 +128,7 @@ def train(
     start = time.perf_counter()
     device = device_of(setting.device)
     n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
-    with _threads(training.threads), _seeded(setting.seed, device):
+    with threads(training.threads), seeded(setting.seed, device):
         rates = channel_rates(stream.trials(stream.split.train))
         log_mean = torch.from_numpy(np.log(rates).astype(np.float32))
         network = spec.build(stream.n_channels, n_bins, log_mean).to(device)
@@ -186,7 +162,7 @@ class _Loop:
         # with the mask as input the encoder knows what is missing; without, the published scale
         self.input_scale = 1.0 if spec.mask_input else 1.0 / (1.0 - training.coordinated_dropout)
         device = next(network.parameters()).device
-        self.data = _Data.of(stream, n_bins, device)
+        self.data = StreamOnDevice.of(stream, n_bins, device)
         self.rng = np.random.default_rng([setting.seed, 1])
         self.noise = torch.Generator(device).manual_seed(setting.seed)
         self.stride = max(n_bins // 2, 1)
@@ -319,38 +295,3 @@ def _schedule(
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser, training.learning_rate, total_steps=training.epochs * n_steps + 1
     )
-
-
-def device_of(name: str) -> torch.device:
-    """The device that a name stands for; ``auto`` takes CUDA where present.
-
-    Raises
-    ------
-    SpecError
-        For another name, and for ``cuda`` where torch finds none.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise SpecError(f"device: {name!r} is not one of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SpecError("device: cuda is asked for, but torch finds no CUDA; use auto or cpu")
-    return torch.device(name)
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own generator, which layers use for weights and dropout, and put it back."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

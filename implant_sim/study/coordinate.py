@@ -114,7 +114,7 @@ def _refuse_beforehand(out: Path, device: str) -> None:
     if out.exists() and not out.is_dir():
         raise SpecError(f"--out {out}: is a file; name a folder")
     if device != "auto":
-        from sbtt_models.fitting import device_of  # loads torch: only where it is asked about
+        from sbtt_models.device import device_of  # loads torch: only where it is asked about
 
         device_of(device)
 
