@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
@@ -44,9 +45,9 @@ class BaseAdc(Component):
     def _enob_field(self) -> str:
         return "bits" if self.enob is None else "enob"
 
+    @abstractmethod
     def conversion(self, constants: Constants) -> Price:
         """Energy of one conversion. [J]"""
-        raise NotImplementedError
 
     def sndr_db(self) -> float:
         """Signal to noise and distortion ratio. [dB]"""

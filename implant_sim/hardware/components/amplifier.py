@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
@@ -67,8 +68,9 @@ class Amplifier(Component):
         """Width of the band. [Hz]"""
         return self.band_hz[1] - self.band_hz[0]
 
+    @abstractmethod
     def _on(self, constants: Constants) -> Price:
-        raise NotImplementedError
+        """Power of one amplifier that is on. [W]"""
 
     def on_power_w(self, constants: Constants) -> float:
         """Power of one amplifier while on. [W]"""
