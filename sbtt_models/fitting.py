@@ -131,7 +131,9 @@ def train(
     with threads(training.threads), seeded(setting.seed, device):
         rates = channel_rates(stream.trials(stream.split.train))
         log_mean = torch.from_numpy(np.log(rates).astype(np.float32))
-        network = spec.build(stream.n_channels, n_bins, log_mean).to(device)
+        inside = stream.lengths[stream.split.train].sum() * stream.n_channels
+        sampled = float(stream.observed[stream.split.train].sum() / inside)
+        network = spec.suited_to(sampled).build(stream.n_channels, n_bins, log_mean).to(device)
         loop = _Loop(spec, stream, training, setting, network, n_bins)
         history = loop.run(setting.progress)
     network.load_state_dict(loop.best_weights)

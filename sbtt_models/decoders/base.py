@@ -80,6 +80,11 @@ class NeuralSpec(DecoderSpec):
     """Give the encoder the exposure of each entry beside its count (the published code does
     not, and cannot tell a silent neuron from a missing sample)."""
 
+    def suited_to(self, sampled: float) -> NeuralSpec:
+        """The same decoder, set up for the share of entries that is observed in training."""
+        del sampled
+        return self
+
     @abstractmethod
     def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
         """Make the network, a :class:`sbtt_models.nets.base.Network`.

@@ -305,3 +305,10 @@ def test_validation_judges_something_however_sparse(spec: DecoderSpec) -> None:
     gone[trial, bins, channel] = False
     fitted = sbtt_models.fit(spec, data.hide(gone), QUICK)
     assert all(row["valid_loss"] != 0.0 for row in fitted.history)
+
+
+def test_sparse_sampling_gets_the_stronger_dropout() -> None:
+    spec = Autoencoder(dropout=0.1, sparse_dropout=0.4)
+    assert spec.suited_to(0.25) is spec
+    assert spec.suited_to(0.24).dropout == 0.4
+    assert SMALL["lfads"].suited_to(0.01) is SMALL["lfads"]
