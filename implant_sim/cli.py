@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -99,6 +100,9 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
 def energy(
     scenario: ScenarioName,
     set_: Set = None,
+    tornado: Annotated[
+        bool, typer.Option("--tornado", help="Say which number moves power and verdict most.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -109,10 +113,12 @@ def energy(
 
         study = load(scenario, set_ or [])
         found = []
-        for budget in budgets(study):
+        for budget in budgets(study, tornado):
             found.append(budget)
             if not as_json:
                 terminal.print_budget(budget.title, budget.row, budget.energy, budget.error)
+                if budget.tornado is not None:
+                    terminal.print_tornado(budget.tornado)
         if as_json:
             terminal.print_json(
                 {
@@ -124,6 +130,8 @@ def energy(
                             "row": b.row,
                             "energy": b.energy,
                             "error": b.error,
+                            "band": b.band and asdict(b.band),
+                            "tornado": b.tornado and b.tornado.as_json(),
                         }
                         for b in found
                     ],
@@ -184,6 +192,79 @@ def report(
             )
         else:
             terminal.say(f"report: {page}")
+
+
+@app.command()
+def silicon(
+    table: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[CSV]",
+            help="Published chips. [default: those of the package]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Predict the power of published chips from the others, and score it."""
+    with _faults_told(debug):
+        from implant_sim.study.silicon import packaged, read, score
+
+        scored = score(packaged() if table is None else read(table))
+        if as_json:
+            terminal.print_json(scored.as_json())
+        else:
+            terminal.print_silicon(scored)
+
+
+@app.command()
+def calibrate(
+    scenario: ScenarioName,
+    measured: Annotated[
+        Path, typer.Option(metavar="YAML", help="Component, or total: measured power, as 5 mW.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the fitted implant is written, as YAML.")],
+    set_: Set = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Fit the implant of a scenario to powers measured on a chip that did the same."""
+    with _faults_told(debug):
+        from implant_sim.study.fit_chip import fit_chip
+
+        found = fit_chip(scenario, set_ or [], measured, out)
+        if as_json:
+            terminal.print_json(found)
+        else:
+            terminal.print_fit(found)
+
+
+@app.command()
+def schedule(
+    scenario: ScenarioName,
+    out: Annotated[Path, typer.Option(help="The file to write; .hex makes a ROM Intel HEX.")],
+    form: Annotated[
+        Literal["table", "rom", "rhd"],
+        typer.Option("--format", help="CSV, a memory image, or commands of an Intan RHD2000."),
+    ] = "table",
+    set_: Set = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the schedule of a scenario for another machine to run."""
+    with _faults_told(debug):
+        from implant_sim.study.program import program
+
+        told = program(scenario, set_ or [], form, out)
+        if as_json:
+            terminal.print_json(told)
+        else:
+            again = ", which repeat" if told["repeats"] else ""
+            terminal.say(
+                f"{told['out']}: {told['steps']} steps of {told['step_s']:g} s{again}, "
+                f"{told['channels']} channels"
+            )
 
 
 @app.command("list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,7 +13,20 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["complain", "print_budget", "print_json", "print_results", "rows", "say"]
+    from implant_sim.hardware.sensitivity import Tornado
+    from implant_sim.study.silicon import Scored
+
+__all__ = [
+    "complain",
+    "print_budget",
+    "print_fit",
+    "print_json",
+    "print_results",
+    "print_silicon",
+    "print_tornado",
+    "rows",
+    "say",
+]
 
 _SHOWN = (
     "status", "power_w", "heat_k", "within_limits", "rate_r2_expected", "bits_per_spike_all",
@@ -75,6 +89,48 @@ def print_budget(
         if value is not None and name not in ("status", "point", "repeat"):
             say(f"  {name}: {_cell(value)}")
     say("")
+
+
+def print_tornado(found: Tornado) -> None:
+    """What each number of the implant moves by itself, the most first."""
+    ends = ("low", "high")
+    columns = ["parameter", "range", *(f"{end} {name}" for end in ends for name in (
+        "value", "power_w", "heat_k", "margin"))]  # fmt: skip
+    table = [
+        {"parameter": bar.key, "range": bar.range}
+        | {f"{end} {k}": v for end in ends for k, v in asdict(getattr(bar, end)).items()}
+        for bar in found.bars
+    ]
+    _print_table(columns, table, "  ")
+    say(f"  moves the verdict's margin most: {found.limiting}")
+    say(f"  turns the verdict by itself: {', '.join(found.deciding) or 'none'}")
+    say("")
+
+
+def print_fit(found: Mapping[str, Any]) -> None:
+    """A fitted implant: factors, new values, and what is left over."""
+    _print_table(["parameter", "factor", "value"], found["parameters"])
+    _print_table(["component", "measured_w", "before_w", "after_w", "log10_ratio"], found["fit"])
+    say(f"written: {found['out']}")
+
+
+def print_silicon(scored: Scored) -> None:
+    """The chips, predicted and published, and how well that went."""
+    columns = ["id", "scope", "predicted_w", "low_w", "high_w", "published_w", "log10_ratio"]
+    given = [asdict(row) for row in scored.devices]
+    _print_table(columns, (row for row in given if row["predicted_w"] is not None))
+    for row in given:
+        if row["predicted_w"] is None:
+            say(f"{row['id']}: not predicted: {row['reason']}")
+    for name, value in scored.summary.items():
+        if isinstance(value, int | float):
+            say(f"{name}: {_cell(value)}")
+    for name, ratio in scored.summary["identities"].items():
+        say(f"{name}: follows from its own cells, so not scored: log10 ratio {_cell(ratio)}")
+    for name, bound in scored.summary["upper_bounds"].items():
+        verdict = "within" if bound["consistent"] else "not within"
+        say(f"{name}: published as an upper bound, so not scored; {verdict} the band")
+    say(f"priors: {', '.join(scored.summary['priors']['rows'])}")
 
 
 def _print_table(columns: list[str], rows: Iterable[Mapping[str, Any]], indent: str = "") -> None:

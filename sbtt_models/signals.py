@@ -15,7 +15,16 @@ from jaxtyping import Bool, Float, Float32, Int, Int32, Shaped
 
 from sbtt_models.spec import DataError
 
-__all__ = ["Behaviour", "MaskedStream", "Recording", "Split", "as_counts", "within"]
+__all__ = [
+    "Behaviour",
+    "Detector",
+    "MaskedStream",
+    "Population",
+    "Recording",
+    "Split",
+    "as_counts",
+    "within",
+]
 
 MAX_COUNT = 100_000  # spikes in one bin; anything above is a broken file, not a neuron
 
@@ -193,6 +202,67 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """A recording of independent Poisson channels that has not been drawn.
+
+    The count of a bin and a channel is a function of seed, bin and channel alone, so that who
+    needs few of them draws few.
+    """
+
+    name: str
+    bin_s: float
+    lengths: Int[np.ndarray, " trial"]
+    """Bins of each trial; the clock runs through all of them."""
+    mean: Float[np.ndarray, " channel"]
+    """Spikes of a channel in a bin."""
+    seed: np.uint64
+
+    @property
+    def n_channels(self) -> int:
+        """Channels, silent ones included."""
+        return len(self.mean)
+
+    @property
+    def most(self) -> int:
+        """The largest count that is ever drawn; beyond lie less than one in 1e16."""
+        mean = float(self.mean.max())
+        return int(np.ceil(mean + 10 * np.sqrt(mean) + 30))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detector:
+    """How many spikes a detector finds, and how many it imagines: known to the receiver.
+
+    A full bin of a channel that fires `rate` times is expected to give
+    ``probability * rate + false_per_bin`` counts.
+    """
+
+    probability: Float[np.ndarray, " channel"]
+    """Share of the spikes that are found."""
+    false_per_bin: Float[np.ndarray, " channel"]
+    """False alarms expected in a full bin."""
+
+    def seen(
+        self, rates: Float32[np.ndarray, "trial bin channel"]
+    ) -> Float32[np.ndarray, "trial bin channel"]:
+        """Expected counts at the detector's output, for spikes per bin."""
+        return (rates * self.probability + self.false_per_bin).astype(np.float32)
+
+    def true(
+        self, counts: Float32[np.ndarray, "trial bin channel"]
+    ) -> Float32[np.ndarray, "trial bin channel"]:
+        """Spikes per bin, for expected counts at the output; at least 0.
+
+        A channel of which nothing is found tells nothing: 0.
+        """
+        found = np.maximum(counts - self.false_per_bin, 0.0)
+        blind = self.probability <= 0
+        return np.where(blind, 0.0, found / np.where(blind, 1.0, self.probability)).astype(
+            np.float32
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MaskedStream:
     """What reaches the decoder: counts of the samples taken, and which they are."""
 
@@ -204,6 +274,9 @@ class MaskedStream:
     bin_s: float
     split: Split
     window_bins: int | None = None
+    detector: Detector | None = None
+    """None where counts are the spikes themselves. Decoders need not know it: they infer the
+    rates of the counts, and `Detector.true` turns those into rates of spikes."""
 
     def __post_init__(self) -> None:
         """Refuse a count where nothing was observed: it would be a leak."""

@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
     "Amperes",
+    "Bits",
     "BitsPerSecond",
     "Coulombs",
     "DataError",
@@ -24,17 +25,22 @@ __all__ = [
     "Hertz",
     "Joules",
     "Kelvins",
+    "KelvinsPerWatt",
+    "KilogramsPerCubicMetre",
     "LimitError",
     "Metres",
     "Ohms",
     "Quantity",
     "Seconds",
+    "SiemensPerMetre",
     "SimError",
     "Spec",
     "SpecError",
     "SquareMetres",
     "Volts",
+    "VoltsPerMetre",
     "Watts",
+    "WattsPerKilogram",
     "WattsPerSquareMetre",
     "to_si",
 ]
@@ -107,7 +113,9 @@ _UNIT: dict[str, tuple[float, _Dim]] = {
     "ohm": (1.0, (0, 1, -1, 0, 0, 0)),
     "Ohm": (1.0, (0, 1, -1, 0, 0, 0)),
     "Ω": (1.0, (0, 1, -1, 0, 0, 0)),
+    "S": (1.0, (0, -1, 1, 0, 0, 0)),
     "m": (1.0, (0, 0, 0, 1, 0, 0)),
+    "g": (1e-3, (3, 1, 1, -2, 0, 0)),
     "K": (1.0, (0, 0, 0, 0, 1, 0)),
     "bit": (1.0, (0, 0, 0, 0, 0, 1)),
     "b": (1.0, (0, 0, 0, 0, 0, 1)),
@@ -230,6 +238,12 @@ Ohms = Annotated[float, Quantity("ohm")]
 Metres = Annotated[float, Quantity("m")]
 SquareMetres = Annotated[float, Quantity("m2")]
 Kelvins = Annotated[float, Quantity("K")]
+Bits = Annotated[float, Quantity("bit")]
 BitsPerSecond = Annotated[float, Quantity("bit/s")]
 WattsPerSquareMetre = Annotated[float, Quantity("W/m2")]
+WattsPerKilogram = Annotated[float, Quantity("W/kg")]
+KelvinsPerWatt = Annotated[float, Quantity("K/W")]
+VoltsPerMetre = Annotated[float, Quantity("V/m")]
+SiemensPerMetre = Annotated[float, Quantity("S/m")]
+KilogramsPerCubicMetre = Annotated[float, Quantity("kg/m3")]
 Fraction = Annotated[float, Quantity("")]

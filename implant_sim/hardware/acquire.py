@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from implant_sim.hardware.activity import CALIBRATE, Action, Activity, actions_of
+from implant_sim.hardware.activity import Action, Activity, actions_of
+from implant_sim.hardware.calibration import with_calibration
+from implant_sim.hardware.coverage import Coverage, measure
+from implant_sim.hardware.detect import detect
 from implant_sim.hardware.encode import Encoded, encode
+from implant_sim.hardware.feedback import choice_actions, view_of
+from implant_sim.hardware.grid import Grid
 from implant_sim.hardware.implant import Implant
+from implant_sim.hardware.kernels.exposure import deliver, send_on_change
 from implant_sim.hardware.link import Sent, send
-from implant_sim.hardware.schedules.base import Calibration, Groups, Plan, Schedule, View
-from implant_sim.hardware.sense import Clock, Sensed, sense, thin
+from implant_sim.hardware.schedules.base import Calibration, Plan, Schedule, View
+from implant_sim.hardware.sense import Clock, Sensed, sense
 from sbtt_models.signals import MaskedStream, Recording, within
 from sbtt_models.spec import SpecError
 
-__all__ = ["acquire", "plan"]
+__all__ = ["acquire", "plan", "summarise"]
 
 
 def acquire(
@@ -26,7 +31,8 @@ def acquire(
     """Take a recording through an implant.
 
     The schedule runs once, on the recording's own clock, through all bins of all trials; only what
-    the recording holds can be observed.
+    the recording holds can be observed. Where a schedule moves on inside a bin, the spikes of the
+    bin are taken to be spread over it uniformly, at the same times for every schedule.
 
     Parameters
     ----------
@@ -37,7 +43,8 @@ def acquire(
     schedule : Schedule
         Which samples it takes.
     rng : numpy.random.Generator
-        Seeds, independently, the schedule, the spikes lost to settling, and the packets lost.
+        Seeds, independently, the schedule, the times of spikes inside their bins, the packets
+        lost, and the spikes missed and imagined by the detector.
 
     Returns
     -------
@@ -51,18 +58,24 @@ def acquire(
     SpecError
         Where implant, schedule and recording do not go together.
     """
-    for_schedule, for_spikes, for_link = rng.spawn(3)
-    planned = plan(recording, implant, schedule, for_schedule)
+    for_schedule, for_spikes, for_link, for_noise = rng.spawn(4)
+    recording, found = detect(recording, implant, for_noise)
     inside = within(recording.lengths, recording.counts.shape[1])
-    clock = Clock(planned.sampled[inside], recording.bin_s)
+    grid = Grid.of(recording, schedule, implant)
+    counts, times = recording.counts[inside], for_spikes.integers(0, 2**64, dtype=np.uint64)
+    view = view_of(recording, implant, grid, counts, times)
+    planned = _plan(view, schedule, for_schedule)
+    clock = grid.clock(planned.sampled)
     if not clock.sampled.any():
         raise SpecError(f"schedule: it samples nothing of {recording.name}")
     sensed = sense(clock, implant)
-    present = recording.available[inside]
-    exposure = np.where(present, sensed.exposure, np.float32(0))
-    counts = thin(recording.counts[inside], exposure, for_spikes)
-    encoded = encode(counts, clock.sampled, sensed.warm_up_bins, clock.bin_s, implant)
-    sent = send(encoded.bits, clock.bin_s, implant, for_link)
+    valid = _where_recorded(sensed.valid, recording.available[inside], clock.steps_per_bin)
+    counts, exposure = deliver(times, counts, valid, clock.steps_per_bin)
+    counts, encoded = _encode(counts, clock, sensed, planned, implant)
+    choice_bit = grid.per_bin(planned.choice_bit)
+    up = planned.chosen_by == "implant"
+    bits = encoded.bits + np.ceil(choice_bit).astype(np.int64) if up else encoded.bits
+    sent = send(bits, recording.bin_s, implant, for_link)
     exposure[~sent.arrived] = 0
     counts[~sent.arrived] = 0
     stream = MaskedStream(
@@ -72,18 +85,33 @@ def acquire(
         recording.bin_s,
         recording.split,
         recording.window_bins,
+        found,
     )
-    activity = _summarise(clock, implant, sensed, encoded, sent)
-    activity = replace(activity, sampled_fraction=float((exposure > 0).sum() / present.sum()))
+    spans_s = clock.duration_s, recording.bin_s
+    activity = summarise(spans_s, recording.n_channels, implant, sensed.actions, encoded, sent)
+    present = int(recording.available[inside].sum())
+    activity = replace(
+        activity,
+        actions=(*activity.actions, *choice_actions(planned, recording, grid, implant)),
+        bandwidth=int(clock.sampled.sum()) / len(clock.sampled),
+        sampled_fraction=float(exposure.sum(dtype=float)) / present,
+        side_info_bps=float(choice_bit.sum()) / clock.duration_s,
+        detection_probability=None if found is None else float(found.probability.mean()),
+        false_hz=None if found is None else float(found.false_per_bin.mean()) / recording.bin_s,
+        notes=(*activity.notes, *grid.notes, *planned.notes),
+    )
     if planned.calibrated_every_s is not None:
-        activity = _with_calibration(activity, recording, implant, planned)
-    return stream, activity
+        activity = with_calibration(activity, recording, implant, planned)
+    coverage = _coverage(planned, grid, clock, sensed, view.groups.n, activity)
+    return stream, replace(activity, coverage=coverage)
 
 
 def plan(
     recording: Recording, implant: Implant, schedule: Schedule, rng: np.random.Generator
 ) -> Plan:
     """Let a schedule choose its samples; it sees no more of the recording than a `View`.
+
+    The same generator gives the same choice as in :func:`acquire`.
 
     Parameters
     ----------
@@ -106,21 +134,23 @@ def plan(
     SpecError
         For a schedule that looks at calibration data and does not say how often it takes them.
     """
+    for_schedule, for_spikes, _, for_noise = rng.spawn(4)
+    recording, _ = detect(recording, implant, for_noise)
+    counts = recording.counts[within(recording.lengths, recording.counts.shape[1])]
+    times = for_spikes.integers(0, 2**64, dtype=np.uint64)
+    grid = Grid.of(recording, schedule, implant)
+    view = view_of(recording, implant, grid, counts, times)
+    return _plan(view, schedule, for_schedule)
+
+
+def _plan(view: View, schedule: Schedule, rng: np.random.Generator) -> Plan:
     looked = []
 
     def calibrate() -> Calibration:
         looked.append(True)
-        return _calibration_data(recording)
+        return view.calibrate()
 
-    view = View(
-        recording.lengths,
-        recording.counts.shape[1],
-        recording.n_channels,
-        Groups.by_wire(implant.groups(recording.n_channels)),
-        implant.multiplexer.any_order,
-        calibrate,
-    )
-    planned = schedule.plan(view, rng)
+    planned = schedule.plan(replace(view, calibrate=calibrate), rng)
     if looked and planned.calibrated_every_s is None:
         raise SpecError(
             f"schedule: {type(schedule).__name__} used calibration data that its plan does not "
@@ -129,22 +159,33 @@ def plan(
     return planned
 
 
-def _calibration_data(recording: Recording) -> Calibration:
-    """Training and validation trials, and nothing of the others."""
-    trials = recording.split.fitted
-    valid = np.isin(trials, recording.split.valid)
-    if not valid.any():  # all validation trials are tested, too: take some of the training trials
-        valid[::5] = True
-    scored = within(recording.lengths[trials], recording.counts.shape[1])
-    behaviour = recording.behaviour
-    return Calibration(
-        recording.counts[trials],
-        recording.available[trials],
-        valid,
-        None if behaviour is None else behaviour.values[trials].astype(float),
-        scored if behaviour is None else scored & behaviour.valid[trials],
-        recording.bin_s,
-    )
+def _where_recorded(
+    valid: Float32[np.ndarray, "step channel"],
+    recorded: Bool[np.ndarray, "bin channel"],
+    steps_per_bin: int,
+) -> Float32[np.ndarray, "step channel"]:
+    """Nothing is valid where the file itself has a gap."""
+    if recorded.all():
+        return valid
+    return np.where(np.repeat(recorded, steps_per_bin, axis=0), valid, np.float32(0))
+
+
+def _encode(
+    counts: Int32[np.ndarray, "bin channel"],
+    clock: Clock,
+    sensed: Sensed,
+    planned: Plan,
+    implant: Implant,
+) -> tuple[Int32[np.ndarray, "bin channel"], Encoded]:
+    """Code what is sent; give back what the receiver makes of it."""
+    s = clock.steps_per_bin
+    sampled = clock.sampled
+    if s > 1:
+        sampled = np.logical_or.reduce(sampled.reshape(-1, s, sampled.shape[1]), axis=1)
+    if planned.least_change is None:
+        return counts, encode(counts, sampled, sensed.n_samples, implant)
+    held, sent = send_on_change(counts, sampled, planned.least_change)
+    return held, encode(held, sent, sensed.n_samples, implant, announced=False)
 
 
 def _lay_out(
@@ -156,27 +197,65 @@ def _lay_out(
     return out
 
 
-def _summarise(
-    clock: Clock, implant: Implant, sensed: Sensed, encoded: Encoded, sent: Sent
+def _coverage(
+    planned: Plan, grid: Grid, clock: Clock, sensed: Sensed, slots: int, activity: Activity
+) -> Coverage:
+    return measure(
+        planned.sampled,
+        grid.step_s,
+        slots,
+        valid_fraction=float(sensed.valid.sum(dtype=float)) / int(clock.sampled.sum()),
+        side_info_bps=activity.side_info_bps,
+        link_latency_s=activity.latency_s,
+    )
+
+
+def summarise(
+    spans_s: tuple[float, float],
+    n_channels: int,
+    implant: Implant,
+    front_end: tuple[Action, ...],
+    encoded: Encoded,
+    sent: Sent,
 ) -> Activity:
-    n_rows, n_channels = clock.sampled.shape
+    """Put together what was done and what went over the link.
+
+    Parameters
+    ----------
+    spans_s : tuple of float
+        Length of the whole acquisition, and of a bin. [s]
+    n_channels : int
+        Of the recording.
+    implant : Implant
+        What did it.
+    front_end : tuple of Action
+        What was done before encoding.
+    encoded, sent
+        Payload, and its way.
+
+    Returns
+    -------
+    Activity
+        What was sampled is left at 0, side information, too.
+    """
+    duration_s, bin_s = spans_s
     notes = []
     if implant.processing.feature == "spiking_band_power":
         notes.append("spiking band power is emulated by spike counts")
     if encoded.code == "entropy":
-        notes.append("payload is the entropy bound of Poisson counts, which no code beats")
+        notes.append("payload is the entropy of each channel's own counts, which no code beats")
     return Activity(
         actions=(
-            *sensed.actions,
+            *front_end,
             *encoded.actions,
             *sent.actions,
-            *actions_of("overhead", {"run": clock.duration_s}),
+            *actions_of("overhead", {"run": duration_s}),
         ),
-        duration_s=clock.duration_s,
-        bin_s=clock.bin_s,
+        duration_s=duration_s,
+        bin_s=bin_s,
         n_channels=n_channels,
         n_electrodes=implant.n_electrodes(n_channels),
-        bandwidth=float(clock.sampled.sum() / n_rows),
+        bandwidth=0.0,
         sampled_fraction=0.0,
         sample_rate_hz=implant.adc.sample_rate_hz,
         code=encoded.code,
@@ -187,66 +266,6 @@ def _summarise(
         peak_load=sent.peak_load,
         packet_loss=sent.packet_loss,
         latency_s=sent.latency_s,
+        buffer_bit=sent.buffer_bit,
         notes=tuple(notes),
     )
-
-
-def _with_calibration(
-    activity: Activity, recording: Recording, implant: Implant, planned: Plan
-) -> Activity:
-    """Charge the data that a schedule was tuned on, spread over the time until they are retaken.
-
-    Charged is what sampling in full costs beyond what the schedule does anyhow. Where the
-    multiplexer holds one channel of a group, the data are taken in as many passes as it has ways.
-    """
-    every_s = planned.calibrated_every_s or math.inf
-    clock, counts = _calibration_clock(recording, implant)
-    if clock.duration_s > every_s:
-        raise SpecError(
-            f"schedule.calibration.every: {every_s:g} s is shorter than the calibration itself, "
-            f"{clock.duration_s:g} s of training and validation trials; raise it"
-        )
-    sensed = sense(clock, implant)
-    encoded = encode(counts, clock.sampled, sensed.warm_up_bins, clock.bin_s, implant)
-    sent = send(encoded.bits, clock.bin_s, implant, None)
-    usual = {(a.component, a.action): a.n_actions / activity.duration_s for a in activity.actions}
-    times = activity.duration_s / every_s  # calibrations within this acquisition
-    rows = []
-    for done in (*sensed.actions, *encoded.actions, *sent.actions):
-        anyhow = usual.get((done.component, done.action), 0.0) * clock.duration_s
-        rows.append(Action(done.component, done.action, max(0.0, done.n_actions - anyhow) * times))
-    choice = implant.radio.send(np.array([math.ceil(planned.side_info_bit)]))
-    rows += [Action("radio", name, n * times) for name, n in choice.actions.items()]
-    notes = activity.notes
-    if sent.peak_load > 1:
-        notes = (*notes, "calibration data exceed the radio's rate and are sent more slowly")
-    return replace(
-        activity,
-        actions=(*activity.actions, *_merged(rows)),
-        side_info_bps=planned.side_info_bit / every_s,
-        notes=notes,
-    )
-
-
-def _merged(rows: list[Action]) -> tuple[Action, ...]:
-    total: dict[tuple[str, str], float] = {}
-    for row in rows:
-        key = row.component, CALIBRATE + row.action
-        total[key] = total.get(key, 0.0) + row.n_actions
-    return tuple(Action(*key, n) for key, n in total.items() if n > 0)
-
-
-def _calibration_clock(
-    recording: Recording, implant: Implant
-) -> tuple[Clock, Int32[np.ndarray, "row channel"]]:
-    data = _calibration_data(recording)
-    trials = recording.split.fitted
-    counts = data.counts[within(recording.lengths[trials], data.counts.shape[1])]
-    groups = Groups.by_wire(implant.groups(recording.n_channels))
-    place = np.empty(len(groups.members), dtype=np.int64)
-    place[groups.members] = (
-        np.arange(len(groups.members)) - groups.start[groups.of[groups.members]]
-    )
-    passes = range(int(place.max()) + 1)
-    sampled = [np.broadcast_to(place == p, counts.shape) for p in passes]
-    return Clock(np.concatenate(sampled), recording.bin_s), np.tile(counts, (len(passes), 1))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CALIBRATE", "Action", "Activity", "actions_of"]
+from implant_sim.hardware.coverage import Coverage
+
+__all__ = ["CALIBRATE", "COMMAND", "Action", "Activity", "actions_of", "priced_as"]
 
 CALIBRATE = "calibrate "
 """Starts the name of an action that was done for calibration; it costs what the action costs."""
+COMMAND = "command "
+"""Likewise, of what the radio does to hear which channels to sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,17 @@ class Action:
     component: str
     action: str
     n_actions: float
+
+
+def priced_as(action: str) -> str:
+    """The name under which an action has its price: what it was done for does not matter.
+
+    Examples
+    --------
+    >>> priced_as("calibrate convert"), priced_as("command receive"), priced_as("convert")
+    ('convert', 'receive', 'convert')
+    """
+    return action.removeprefix(CALIBRATE).removeprefix(COMMAND)
 
 
 def actions_of(component: str, counted: Mapping[str, float]) -> tuple[Action, ...]:
@@ -55,8 +70,16 @@ class Activity:
     """Share of the packets that never arrived."""
     latency_s: float
     """Longest time from the start of a bin to its arrival, queueing included."""
+    buffer_bit: float
+    """The most that waits in the implant: bins of the frame being filled, frames not yet sent."""
+    detection_probability: float | None = None
+    """Share of the spikes that are found, mean over channels; None without a threshold."""
+    false_hz: float | None = None
+    """False alarms of one channel while it is sampled, mean over channels."""
     notes: tuple[str, ...] = ()
     """What is emulated or assumed; the report says so."""
+    coverage: Coverage | None = None
+    """How the schedule covered the array; None where there was no mask to measure."""
 
     @property
     def link_rate_bps(self) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from implant_sim.hardware.activity import CALIBRATE, Activity
+from implant_sim.hardware.activity import Activity, priced_as
 from implant_sim.hardware.components.base import SourceKind
 from implant_sim.hardware.implant import COMPONENTS, Implant
 from sbtt_models.spec import SpecError
@@ -56,12 +56,11 @@ class Ledger:
         return {f"power_{name}_w": watts for name, watts in self.component_w.items()}
 
     def energy_of(self, component: str, action: str | None = None) -> float:
-        """Energy of a component, or of one of its actions, with calibration. [J]"""
+        """Energy of a component, or of one of its actions, with calibration and commands. [J]"""
         return math.fsum(
             row.energy_j
             for row in self.rows
-            if row.component == component
-            and (action is None or row.action.removeprefix(CALIBRATE) == action)
+            if row.component == component and (action is None or priced_as(row.action) == action)
         )
 
 
@@ -88,7 +87,7 @@ def price(activity: Activity, implant: Implant) -> Ledger:
     prices = implant.price_list()
     rows = []
     for done in activity.actions:
-        known = prices.get((done.component, done.action.removeprefix(CALIBRATE)))
+        known = prices.get((done.component, priced_as(done.action)))
         if known is None:
             raise SpecError(
                 f"implant {implant.name!r}: {done.component} did {done.action!r} "
@@ -101,7 +100,7 @@ def price(activity: Activity, implant: Implant) -> Ledger:
                 known.source_kind)
         )  # fmt: skip
     # each stage must pass on what all behind it draw
-    for stage in ("regulate", "link"):
+    for stage in ("regulate", "rectify", "link"):
         if (known := prices.get(("delivery", stage))) is not None:
             load = math.fsum(row.energy_j for row in rows)
             rows.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -18,8 +18,9 @@ from implant_sim.hardware.components.compression import Compression
 from implant_sim.hardware.components.multiplexer import Multiplexer
 from implant_sim.hardware.components.processing import Processing
 from implant_sim.hardware.components.radio import AnyRadio
+from implant_sim.hardware.components.spread import Spread, Spreads
 from implant_sim.hardware.components.supply import Limits, Overhead, Power
-from implant_sim.hardware.physics.amplifier import electrode_noise_v, high_pass_recovery_s
+from implant_sim.hardware.front_end import FrontEnd
 from implant_sim.hardware.physics.constants import CONSTANTS, Constants
 from sbtt_models.spec import Spec, SpecError
 
@@ -45,6 +46,8 @@ class Priced:
 class Implant(Spec):
     """One implant: what it is built of, what that costs, what it must not exceed."""
 
+    price_fields: ClassVar[frozenset[str]] = frozenset({"name", "sources", "uncertainty"})
+
     name: str = Field("implant", max_length=200)
     constants: Literal["body", "karpowicz2024"] = "body"
     """Physical constants; `karpowicz2024` reproduces that paper's rounding."""
@@ -60,10 +63,13 @@ class Implant(Spec):
     power: Power = Power()
     overhead: Overhead
     limits: Limits = Limits()
+    uncertainty: Spreads = Field(default_factory=dict)
+    """How far prices may lie from their values: a spread by dotted key (`amplifier.pef`), or
+    `silicon`, the spreads of published chips for all numbers that have one."""
 
     @model_validator(mode="after")
     def _sound(self) -> Implant:
-        faults = [*self._unsourced(), *self._mismatches()]
+        faults = [*self._unsourced(), *self._mismatches(), *self._not_spread()]
         if fault := self.adc.fault(self.physical):
             faults.append(f"adc: {fault}")
         if faults:
@@ -76,9 +82,12 @@ class Implant(Spec):
             for name in type(self).model_fields
             if isinstance(value := getattr(self, name), Block)
         }
-        if self.power.battery is not None:
-            blocks["power.battery"] = self.power.battery
-        return blocks
+        inner = {
+            "power.battery": self.power.battery,
+            "power.exposure": self.power.exposure,
+            "radio.path": self.radio.path,
+        }
+        return {**blocks, **{name: block for name, block in inner.items() if block is not None}}
 
     def _unsourced(self) -> list[str]:
         faults = []
@@ -109,34 +118,16 @@ class Implant(Spec):
         return faults
 
     def _mismatches(self) -> list[str]:
-        mux, amplifier, faults = self.multiplexer, self.amplifier, []
-        before = mux.ways if mux.placement == "before_amplifier" else 1
-        after = mux.ways if mux.placement != "none" else 1
-        if amplifier.shared_by != before:
-            faults.append(
-                f"amplifier.shared_by: {amplifier.shared_by}, but {before} electrodes lead to one "
-                f"amplifier (multiplexer.placement: {mux.placement}, ways: {mux.ways})"
-            )
-        if self.adc.shared_by != after:
-            faults.append(
-                f"adc.shared_by: {self.adc.shared_by}, but {after} channels lead to one ADC "
-                f"(multiplexer.placement: {mux.placement}, ways: {mux.ways})"
-            )
-        if amplifier.gating == "per_bin" and amplifier.coupling == "ac":
-            recovery = high_pass_recovery_s(max(amplifier.band_hz[0], 1e-3), self.adc.bits)
-            if (amplifier.wake_time_s or 0.0) < recovery:
-                faults.append(
-                    f"amplifier.wake_time: {amplifier.wake_time_s:g} s, but an AC-coupled input "
-                    f"with a corner at {amplifier.band_hz[0]:g} Hz takes {recovery:.3g} s to "
-                    f"settle to {self.adc.bits} bits; raise it, or use coupling: ac_hold or dc"
-                )
-        if self.adc.sample_rate_hz < 2 * amplifier.band_hz[1]:
-            faults.append(
-                f"adc.sample_rate: {self.adc.sample_rate_hz:g} Hz is below twice the upper corner "
-                f"of the amplifier, {amplifier.band_hz[1]:g} Hz: the band would fold"
-            )
+        faults = self.front_end.faults()
         if self.limits.battery_s is not None and self.power.battery is None:
             faults.append("limits.battery: there is no power.battery that could last so long")
+        if self.limits.sar_w_kg is not None and self.power.exposure is None:
+            faults.append("limits.sar: there is no power.exposure that could be absorbed")
+        if self.limits.link_margin_db is not None and self.radio.path is None:
+            faults.append("limits.link_margin: there is no radio.path that could have a margin")
+        if self.processing.threshold_sigma is not None and self.missing_for_detection:
+            missing = ", ".join(self.missing_for_detection)
+            faults.append(f"processing.threshold_sigma: detection of spikes needs {missing}, too")
         raw_only = self.compression.kind not in ("auto", "raw")
         if self.processing.feature != "threshold" and raw_only:
             faults.append(
@@ -150,20 +141,59 @@ class Implant(Spec):
             )
         return faults
 
+    def _not_spread(self) -> list[str]:
+        from implant_sim.hardware.parameters import parameter  # it needs this class
+
+        if self.uncertainty == "silicon":
+            return []
+        faults = []
+        for key, spread in self.uncertainty.items():
+            if isinstance(spread.source, str) and spread.source not in self.sources:
+                faults.append(f"uncertainty.{key}: unknown source {spread.source!r}")
+            try:
+                found = parameter(self, key)
+            except SpecError as error:
+                faults.append(str(error))
+                continue
+            if found.field == "noise_v":
+                faults.append(f"uncertainty.{key}: changes the data, too; sweep it instead")
+        return faults
+
+    @property
+    def spreads(self) -> Mapping[str, Spread]:
+        """How far parameters may lie from their values, by dotted key."""
+        from implant_sim.hardware.parameters import parameters, spread_of  # they need this class
+
+        if self.uncertainty != "silicon":
+            return self.uncertainty
+        known = ((found.key, spread_of(found)) for found in parameters(self))
+        return {key: spread for key, spread in known if spread is not None}
+
     @property
     def physical(self) -> Constants:
         """The physical constants chosen."""
         return CONSTANTS[self.constants]
 
     @property
+    def front_end(self) -> FrontEnd:
+        """Electrode, amplifier, multiplexer and converter, as they load each other."""
+        return FrontEnd(self.array, self.amplifier, self.multiplexer, self.adc)
+
+    @property
     def input_noise_v(self) -> float:
-        """Noise of amplifier and electrode together, rms. [V]"""
-        amplifier, electrode = self.amplifier, 0.0
-        if self.array.impedance_ohm is not None:
-            electrode = electrode_noise_v(
-                self.array.impedance_ohm, amplifier.bandwidth_hz, self.physical
-            )
-        return float(np.hypot(amplifier.noise_v, electrode))
+        """Noise of the whole front end at the electrode, rms. [V]"""
+        from implant_sim.hardware.noise import noise_budget  # it needs this class
+
+        return noise_budget(self).total_v
+
+    @property
+    def missing_for_detection(self) -> list[str]:
+        """What the array would have to say for `processing.threshold_sigma` to mean something."""
+        needed = {
+            "array.spike_amplitude": self.array.spike_amplitude_v,
+            "array.background_noise": self.array.background_noise_v,
+        }
+        return [key for key, value in needed.items() if value is None]
 
     def n_electrodes(self, n_channels: int) -> int:
         """Electrodes of the array, for a recording of so many channels.
@@ -188,10 +218,27 @@ class Implant(Spec):
             return np.arange(n_channels)
         return self.multiplexer.group_of(n_channels, self.n_electrodes(n_channels))
 
+    @property
+    def looks_at_signal(self) -> bool:
+        """True where raw samples are sent, or a threshold finds spikes in noise."""
+        processing = self.processing
+        return processing.feature == "raw" or processing.threshold_sigma is not None
+
+    @property
+    def counted_by(self) -> tuple[float, tuple[str, ...]]:
+        """All that prices say about what is counted.
+
+        The shortest gap that repays a wake-up [s], and the actions that there are at all.
+        """
+        amplifier, known = self.front_end.working_amplifier, self.physical
+        warm_s = self.processing.warm_up(amplifier.band_hz[0])
+        return amplifier.least_gap_s(known, warm_s), tuple(sorted(self.processing.prices(known)))
+
     def price_list(self) -> Mapping[tuple[str, str], Priced]:
         """The price of every action, by component and action, with the sources behind it."""
         known: dict[tuple[str, str], Priced] = {}
-        for name, block in self._blocks().items():
+        blocks = {**self._blocks(), "amplifier": self.front_end.working_amplifier}
+        for name, block in blocks.items():
             if not isinstance(block, Component):
                 continue
             for action, price in block.prices(self.physical).items():

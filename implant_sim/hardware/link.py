@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from implant_sim.hardware.activity import Action, actions_of
-from implant_sim.hardware.components.radio_base import Radio
+from implant_sim.hardware.components.radio_base import Airtime, Radio
 from implant_sim.hardware.implant import Implant
 
 __all__ = ["Sent", "send"]
@@ -24,6 +24,8 @@ class Sent:
     peak_load: float
     packet_loss: float
     latency_s: float
+    buffer_bit: float
+    """The most that waits: bins of the frame being filled, frames whose last packet is not out."""
     actions: tuple[Action, ...]
 
 
@@ -54,8 +56,9 @@ def send(
     first = np.arange(0, len(bits), per_frame)
     frame_bit = np.add.reduceat(bits, first)
     air = radio.send(frame_bit)
-    arrived, loss = _losses(bits, first, air.packets, radio, rng)
+    arrived, loss = _losses(bits, first, air, radio, rng)
     frame_s = per_frame * bin_s
+    wait_s = _waiting_s(air.service_s, frame_s)
     window = max(1, math.floor((implant.limits.latency_s or 0.0) / frame_s + 1e-9))
     actions = {**air.actions, "idle": len(bits) * bin_s if radio.idle_power_w > 0 else 0.0}
     return Sent(
@@ -63,7 +66,8 @@ def send(
         _peak(frame_bit.astype(float), window) / frame_s,
         _peak(air.service_s, window) / frame_s,
         loss,
-        _latency_s(air.service_s, frame_s),
+        float(frame_s + (wait_s + air.service_s).max()),
+        _buffer_bit(bits, first, wait_s + air.service_s, bin_s, per_frame),
         actions_of("radio", actions),
     )
 
@@ -75,29 +79,51 @@ def _peak(values: Float[np.ndarray, " frame"], window: int) -> float:
     return float((total[window:] - total[:-window]).max() / window)
 
 
-def _latency_s(service_s: Float[np.ndarray, " frame"], frame_s: float) -> float:
-    """Longest time from the start of a frame's first bin until its last packet has arrived.
+def _waiting_s(
+    service_s: Float[np.ndarray, " frame"], frame_s: float
+) -> Float[np.ndarray, " frame"]:
+    """Time that each full frame waits for those before it.
 
-    A frame waits for those before it: with work w(n) left when frame n is ready, Lindley's
-    w(n+1) = max(0, w(n) + service(n) - frame), which is the walk above its running minimum.
+    With work w(n) left when frame n is ready, Lindley's w(n+1) = max(0, w(n) + service(n) -
+    frame), which is the walk above its running minimum.
     """
     steps = np.concatenate([[0.0], np.cumsum(service_s[:-1] - frame_s)])
-    waiting = steps - np.minimum.accumulate(steps)
-    return float(frame_s + (waiting + service_s).max())
+    waiting: Float[np.ndarray, " frame"] = steps - np.minimum.accumulate(steps)
+    return waiting
+
+
+def _buffer_bit(
+    bits: Int[np.ndarray, " row"],
+    first: Int[np.ndarray, " frame"],
+    after_s: Float[np.ndarray, " frame"],
+    bin_s: float,
+    per_frame: int,
+) -> float:
+    """The most bits held back, just before one of the frames is out.
+
+    `after_s` is the time from the end of a frame until its last packet is out; meanwhile bins of
+    later frames come in, each at its end.
+    """
+    total = np.concatenate([[0], np.cumsum(bits)])
+    passed = np.minimum(after_s / bin_s, len(bits))  # bins, at most all of them
+    come = np.minimum(first + per_frame + np.ceil(passed - 1e-9).astype(np.int64) - 1, len(bits))
+    come = np.maximum(come, np.minimum(first + per_frame, len(bits)))
+    return float((total[come] - total[first]).max())
 
 
 def _losses(
     bits: Int[np.ndarray, " row"],
     first: Int[np.ndarray, " frame"],
-    packets: Int[np.ndarray, " frame"],
+    air: Airtime,
     radio: Radio,
     rng: np.random.Generator | None,
 ) -> tuple[Bool[np.ndarray, " row"], float]:
     """Lose packets, and with each of them every bin of which it held a bit."""
     everything = np.ones(len(bits), dtype=np.bool_)
-    if radio.retransmit or radio.packet_loss == 0 or rng is None:
+    packets = air.packets
+    if rng is None or not air.lost.any():
         return everything, 0.0
-    lost = rng.random(int(packets.sum())) < radio.packet_loss
+    lost = rng.random(int(packets.sum())) < np.repeat(air.lost, packets)
     lost_before = np.concatenate([[0], np.cumsum(lost)])
     frame = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(bits))))
     total = np.concatenate([[0], np.cumsum(bits)])

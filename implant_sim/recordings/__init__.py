@@ -17,10 +17,18 @@ from implant_sim.recordings.mat import MatSource
 from implant_sim.recordings.nlb import NlbSource
 from implant_sim.recordings.npz import NpzSource
 from implant_sim.recordings.nwb import NwbSource
+from implant_sim.recordings.poisson import PoissonSource
 
 __all__ = ["AnyRecording", "FileSplit", "RecordingSource", "Shares"]
 
 AnyRecording = Annotated[
-    LorenzSource | Hdf5Source | NpzSource | MatSource | LfadsSource | NlbSource | NwbSource,
+    LorenzSource
+    | PoissonSource
+    | Hdf5Source
+    | NpzSource
+    | MatSource
+    | LfadsSource
+    | NlbSource
+    | NwbSource,
     Field(discriminator="kind"),
 ]

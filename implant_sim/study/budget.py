@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from implant_sim.study.rows import energy_rows, hardware_row
-from implant_sim.study.run import acquisition
-from implant_sim.study.scenario import Study
+from implant_sim.hardware.activity import Activity
+from implant_sim.hardware.energy import price
+from implant_sim.hardware.implant import Implant
+from implant_sim.hardware.sensitivity import Tornado, tornado
+from implant_sim.hardware.uncertainty import Band, PriceDraws, band_of
+from implant_sim.hardware.verdict import judge
+from implant_sim.study.engines.local import default_jobs
+from implant_sim.study.keys import DataKeys
+from implant_sim.study.offers import Counted, Offers
+from implant_sim.study.rows import energy_rows, hardware_row, price_draws
+from implant_sim.study.scenario import Point, Study
 from implant_sim.study.sweep import axes_text
 from sbtt_models.spec import SpecError
 
@@ -27,29 +36,82 @@ class Budget:
     energy: list[dict[str, Any]]
     """Rows of the energy table."""
     error: str = ""
+    band: Band | None = None
+    """Where parameters of the implant have a spread."""
+    tornado: Tornado | None = None
+    """If asked for."""
 
 
-def budgets(study: Study) -> Iterator[Budget]:
+def budgets(study: Study, with_tornado: bool = False, jobs: int | None = None) -> Iterator[Budget]:
     """Price each point once, with the first repeat's random draws.
+
+    Points that differ in prices alone share what was counted, and no stream is made where the
+    schedule can be told without one.
+
+    Parameters
+    ----------
+    study : Study
+        Its points.
+    with_tornado : bool
+        Also move each parameter of the implant by itself.
+    jobs : int, optional
+        Acquisitions at a time, on threads; one for each core if None. Without effect on the
+        results.
 
     Yields
     ------
     Budget
-        With status ``infeasible`` where schedule and implant do not fit together.
+        In the order of the points; with status ``infeasible`` where schedule and implant do not
+        fit together.
 
     Raises
     ------
     DataError
         If a recording cannot be read.
+    LimitError
+        If memory or time would not suffice for one of the points.
     """
-    for point in study.points:
-        title = f"point {point.index}: {axes_text(point.axes) or study.name}"
+    keys, offers, draws = DataKeys(), Offers(study.root), _Draws()
+    named = [keys.of(point.scenario) for point in study.points]
+    first = dict(zip(reversed(named), reversed(study.points), strict=True))
+    with ThreadPoolExecutor(jobs or default_jobs(1)) as pool:
         try:
-            got = acquisition(point.scenario, 0, study.root)
-        except SpecError as error:
-            row = {"status": "infeasible"}
-            yield Budget(point.index, point.axes, title, row, [], str(error))
-            continue
-        held_in = got.offered.held_in
-        row = {"status": "ok"} | hardware_row(held_in, got.activity, got.ledger, got.verdict)
-        yield Budget(point.index, point.axes, title, row, energy_rows(got.ledger))
+            counts = {
+                key: pool.submit(offers.count, first[key].scenario) for key in dict.fromkeys(named)
+            }
+            for point, key in zip(study.points, named, strict=True):
+                yield _budget(point, study.name, counts[key], draws, with_tornado)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _budget(
+    point: Point, name: str, counting: Future[Counted], draws: _Draws, with_tornado: bool
+) -> Budget:
+    title = f"point {point.index}: {axes_text(point.axes) or name}"
+    implant = point.scenario.implant
+    try:
+        offer, activity = counting.result()
+        ledger = price(activity, implant)
+        verdict = judge(ledger, activity, implant)
+    except SpecError as error:
+        row = {"status": "infeasible"}
+        return Budget(point.index, point.axes, title, row, [], str(error))
+    band = draws.band(implant, activity, point.scenario.seed)
+    row = {"status": "ok"} | hardware_row(offer, activity, ledger, verdict, band)
+    moved = tornado(activity, implant) if with_tornado else None
+    return Budget(point.index, point.axes, title, row, energy_rows(ledger), "", band, moved)
+
+
+class _Draws:
+    """Draws of prices, made once for each implant."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Implant, PriceDraws | None]] = {}
+
+    def band(self, implant: Implant, activity: Activity, seed: int) -> Band | None:
+        """As `power_band`."""
+        if id(implant) not in self._known:  # the implant is kept, so its identity stays its own
+            self._known[id(implant)] = implant, price_draws(implant, seed)
+        drawn = self._known[id(implant)][1]
+        return None if drawn is None else band_of(activity, drawn)

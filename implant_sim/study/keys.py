@@ -10,11 +10,20 @@ from typing import Any
 
 import implant_sim
 import sbtt_models
-from implant_sim.study.scenario import Scenario, is_path_key
+from implant_sim.hardware.components.base import Block
+from implant_sim.study.scenario import WITH_PATHS, Scenario, is_path_key
 from implant_sim.study.store import SCHEMA
-from sbtt_models.spec import DataError
+from sbtt_models.spec import DataError, Spec
 
-__all__ = ["code_digest", "data_files", "point_key", "stage_seed"]
+__all__ = [
+    "DataKeys",
+    "code_digest",
+    "data_files",
+    "data_key",
+    "point_key",
+    "price_key",
+    "stage_seed",
+]
 
 STAGES = ("schedule", "initial weights")
 _NOT_IN_KEY = {"name", "repeats", "sweep", "seed", "time_limit"}
@@ -47,7 +56,7 @@ def point_key(scenario: Scenario, repeat: int, root: Path) -> str:
     dump = scenario.model_dump(mode="json", by_alias=True)
     body = {
         "schema": SCHEMA,
-        "scenario": {k: _without_paths(v) for k, v in dump.items() if k not in _NOT_IN_KEY},
+        "scenario": {k: _named(k, v) for k, v in dump.items() if k not in _NOT_IN_KEY},
         "data": [
             _file_digest(path, path.stat().st_mtime_ns) for path in data_files(scenario, root)
         ],
@@ -55,8 +64,7 @@ def point_key(scenario: Scenario, repeat: int, root: Path) -> str:
         "repeat": repeat,
         "code": code_digest(),
     }
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return _digest(body)
 
 
 def stage_seed(seed: int, repeat: int, stage: str) -> int:
@@ -73,23 +81,23 @@ def stage_seed(seed: int, repeat: int, stage: str) -> int:
 
 
 def data_files(scenario: Scenario, root: Path) -> list[Path]:
-    """The files that the recording is read from.
+    """The files that the recording and the schedule are read from.
 
     Raises
     ------
     DataError
         If one is not there.
     """
-    block = scenario.recording.model_dump(mode="json")
     paths = []
-    for name, value in block.items():
-        if is_path_key(name) and value:
-            paths.append(root / value)
-    for path in paths:
-        if not path.is_file():
-            raise DataError(
-                f"recording: there is no file {path}; say where it is: --set recording.path=FILE"
-            )
+    for key in WITH_PATHS:
+        for name, value in getattr(scenario, key).model_dump(mode="json").items():
+            if is_path_key(name) and value:
+                paths.append(root / value)
+                if not paths[-1].is_file():
+                    raise DataError(
+                        f"{key}: there is no file {paths[-1]}; say where it is: "
+                        f"--set {key}.{name}=FILE"
+                    )
     return paths
 
 
@@ -115,8 +123,74 @@ def _file_digest(path: Path, modified_ns: int) -> str:  # noqa: ARG001 - makes t
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
-def _without_paths(value: Any) -> Any:
-    """Where a file lies does not change what is in it."""
-    if isinstance(value, dict):
-        return {k: _without_paths(v) for k, v in value.items() if not is_path_key(k)}
-    return value
+def _named(key: str, value: Any) -> Any:
+    """A block of the scenario; where its files lie does not change what is in them."""
+    if key not in WITH_PATHS or not isinstance(value, dict):
+        return value
+    return {k: v for k, v in value.items() if not is_path_key(k)}
+
+
+class DataKeys:
+    """Names what an acquisition depends on; points that differ in prices alone share a name.
+
+    A block is looked at once, however many scenarios hold it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, bool], tuple[Spec, str]] = {}
+
+    def of(self, scenario: Scenario) -> tuple[str, ...]:
+        """The name, in parts.
+
+        Recording, schedule, seed, channels held out, and of the implant all that is not declared
+        to be a price.
+        """
+        implant = scenario.implant
+        looks = implant.looks_at_signal
+        blocks = (
+            self._text(block, looks)
+            for name in type(implant).model_fields
+            if isinstance(block := getattr(implant, name), Block)
+        )
+        return (
+            self._text(scenario.recording, looks),
+            self._text(scenario.schedule, looks),
+            repr((scenario.seed, scenario.score.held_out, implant.constants)),
+            repr(implant.counted_by),
+            *blocks,
+        )
+
+    def _text(self, block: Spec, looks: bool) -> str:
+        known = self._known.get((id(block), looks))
+        if known is None:
+            without = _prices(block, looks)
+            # keeps the block, too: an identity is good as long as its owner lives
+            known = self._known[id(block), looks] = block, block.model_dump_json(exclude=without)
+        return known[1]
+
+
+def _prices(block: Spec, looks: bool) -> set[str]:
+    if not isinstance(block, Block):
+        return set()
+    return set(block.price_fields) | (set() if looks else set(block.signal_fields))
+
+
+def data_key(scenario: Scenario) -> str:
+    """Name what is counted: 20 hexadecimal digits; see `DataKeys`."""
+    return _digest(DataKeys().of(scenario))
+
+
+def price_key(scenario: Scenario) -> str:
+    """Name what is paid for it: all of the implant that is not part of :func:`data_key`."""
+    implant = scenario.implant
+    looks = implant.looks_at_signal
+    parts = {"implant": implant.model_dump(mode="json", include=set(implant.price_fields))}
+    for name in type(implant).model_fields:
+        if isinstance(block := getattr(implant, name), Block):
+            parts[name] = block.model_dump(mode="json", include=_prices(block, looks))
+    return _digest(parts)
+
+
+def _digest(body: Any) -> str:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from implant_sim.hardware.activity import CALIBRATE, Activity
+from implant_sim.hardware.coverage import Coverage
 from implant_sim.hardware.energy import Ledger
+from implant_sim.hardware.implant import Implant
+from implant_sim.hardware.uncertainty import Band, PriceDraws, band_of, draw_prices
 from implant_sim.hardware.verdict import Verdict
 from sbtt_models import metrics
-from sbtt_models.signals import Recording
+from sbtt_models.signals import Population, Recording
 
-__all__ = ["calibration_mean", "energy_rows", "hardware_row"]
+__all__ = ["calibration_mean", "energy_rows", "hardware_row", "power_band", "price_draws"]
+
+_DRAWS = 2000
 
 
 def hardware_row(
-    recording: Recording, activity: Activity, ledger: Ledger, verdict: Verdict
+    recording: Recording | Population,
+    activity: Activity,
+    ledger: Ledger,
+    verdict: Verdict,
+    spread: Band | None = None,
 ) -> dict[str, Any]:
     """The columns of the results table that need no decoder."""
     return {
@@ -34,13 +44,48 @@ def hardware_row(
         "energy_per_bin_j": ledger.power_w * recording.bin_s,
         "power_w": ledger.power_w,
         **ledger.columns,
+        "power_p10_w": None if spread is None else spread.power.p10_w,
+        "power_p90_w": None if spread is None else spread.power.p90_w,
         "heat_k": verdict.heat_k,
         "flux_w_m2": verdict.flux_w_m2,
         "battery_h": verdict.battery_h,
         "within_limits": verdict.within_limits,
         "limited_by": verdict.limited_by,
         "margin": verdict.margin,
+        "detection_probability": activity.detection_probability,
+        "false_hz": activity.false_hz,
+        **_schedule_columns(activity.coverage),
     }
+
+
+def _schedule_columns(found: Coverage | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "revisit_gap_max_s": found.revisit_gap_max_s,
+        "revisit_gap_mean_s": found.revisit_gap_mean_s,
+        "coverage": found.covered,
+        "coverage_gini": found.gini,
+        "switch_hz": found.switch_hz,
+        "valid_fraction": found.valid_fraction,
+    }
+
+
+def power_band(implant: Implant, activity: Activity, seed: int) -> Band | None:
+    """How far the power may lie from its value; None where no parameter has a spread.
+
+    By the scenario's seed alone, so that all schedules and repeats are compared on the same draws.
+    """
+    if not implant.spreads:
+        return None
+    return band_of(activity, _drawn(implant.model_dump_json(by_alias=True), seed))
+
+
+@lru_cache(maxsize=16)
+def _drawn(implant: str, seed: int) -> PriceDraws:
+    """Prices of an implant, drawn once for all points of a sweep that share it."""
+    rng = np.random.default_rng(seed)
+    return draw_prices(Implant.model_validate_json(implant), _DRAWS, rng)
 
 
 def energy_rows(ledger: Ledger) -> list[dict[str, Any]]:

@@ -5,71 +5,26 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 import sbtt_models
-from implant_sim.hardware.acquire import acquire
-from implant_sim.hardware.activity import Activity
-from implant_sim.hardware.energy import Ledger, price
-from implant_sim.hardware.verdict import Verdict, judge
+from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.arrays import collect
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.keys import stage_seed
-from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row
+from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row, power_band
 from implant_sim.study.scenario import Overrides, Scenario, load
 from implant_sim.study.score import score
 from implant_sim.study.store import Outcome
-from implant_sim.study.withhold import HeldOut, hold_out
 from sbtt_models.decoders.base import Fitted, Progress
-from sbtt_models.signals import MaskedStream
 
 __all__ = ["Acquisition", "acquisition", "run", "simulate"]
 
 _TRAINING = 0.95
 """Share of a point's time, for the progress bar; the rest is scoring."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Acquisition:
-    """What an implant delivered of a recording, and what that cost."""
-
-    offered: HeldOut
-    stream: MaskedStream
-    activity: Activity
-    ledger: Ledger
-    verdict: Verdict
-
-
-def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
-    """Hardware only: sample the recording as the implant does, and price every action.
-
-    Parameters
-    ----------
-    scenario : Scenario
-        One point.
-    repeat : int
-        Counts up from the scenario's seed.
-    root : pathlib.Path
-        Where relative paths of the recording start.
-
-    Raises
-    ------
-    DataError, SpecError
-        If the recording cannot be read, or schedule and implant do not fit it or each other.
-    """
-    recording = scenario.recording.load(root)
-    offered = hold_out(recording, scenario.score, repeat)
-    rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
-    stream, activity = acquire(offered.held_in, scenario.implant, scenario.schedule, rng)
-    ledger = price(activity, scenario.implant)
-    return Acquisition(
-        offered, stream, activity, ledger, judge(ledger, activity, scenario.implant)
-    )
 
 
 def simulate(
@@ -124,7 +79,8 @@ def simulate(
     )
     times.append(time.perf_counter())
     trained = {name: getattr(fitted, name) for name in ("n_parameters", "epochs", "train_s")}
-    hardware = hardware_row(recording, got.activity, got.ledger, got.verdict)
+    spread = power_band(scenario.implant, got.activity, scenario.seed)
+    hardware = hardware_row(recording, got.activity, got.ledger, got.verdict, spread)
     return Outcome(
         row={"status": "ok"} | hardware | scores.to_row() | trained,
         energy=energy_rows(got.ledger),

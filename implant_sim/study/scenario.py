@@ -25,7 +25,7 @@ from sbtt_models.decoders import AnyDecoder
 from sbtt_models.spec import LimitError, Seconds, SimError, Spec, SpecError
 from sbtt_models.training import Training
 
-__all__ = ["Overrides", "Point", "Scenario", "Study", "is_path_key", "load"]
+__all__ = ["WITH_PATHS", "Overrides", "Point", "Scenario", "Study", "is_path_key", "load"]
 
 Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 _RESERVED = {
@@ -36,6 +36,8 @@ _RESERVED = {
     *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)),
 }
 _MAX_FAULTS = 30
+WITH_PATHS = ("recording", "schedule")
+"""Blocks that may name files."""
 
 
 class Scenario(Spec):
@@ -191,14 +193,14 @@ def _set(tree: Node, key: str, node: Node, root: Path) -> Node:
 
 
 def is_path_key(name: str) -> bool:
-    """Whether a key of a recording names a file."""
+    """Whether a key of a recording or a schedule names a file."""
     return name == "path" or name.endswith("_path")
 
 
 def _from_here(key: str, node: Node) -> Node:
     """Paths given on the command line start where the command was typed."""
-    if key == "recording" and isinstance(node.value, dict):
-        inside = {k: _from_here(f"recording.{k}", child) for k, child in node.mapping.items()}
+    if key in WITH_PATHS and isinstance(node.value, dict):
+        inside = {k: _from_here(f"{key}.{k}", child) for k, child in node.mapping.items()}
         return Node(inside, node.place, node.key_place)
     if key.startswith("sweep.") and isinstance(node.value, list):
         axis = [_from_here(key.removeprefix("sweep."), child) for child in node.value]
@@ -210,16 +212,17 @@ def _from_here(key: str, node: Node) -> Node:
         return node
     block, _, name = key.rpartition(".")
     here = Path.cwd() / node.value
-    if (block == "recording" and is_path_key(name)) or (key == "implant" and is_file(here)):
+    if (block in WITH_PATHS and is_path_key(name)) or (key == "implant" and is_file(here)):
         return Node(str(here), node.place, node.key_place)
     return node
 
 
 def _absolute(tree: Node, root: Path) -> Node:
-    """Make the recording's paths absolute, so that the copy in the run folder can be run again."""
-    block = tree.mapping.get("recording")
-    for name, node in [] if block is None else block.mapping.items():
-        if is_path_key(name) and isinstance(node.value, str):
-            new = Node(str(root / node.value), node.place, node.key_place)
-            tree = graft(tree, ("recording", name), new, name)
+    """Make paths absolute, so that the copy in the run folder can be run again."""
+    for key in WITH_PATHS:
+        block = tree.mapping.get(key)
+        for name, node in [] if block is None else block.mapping.items():
+            if is_path_key(name) and isinstance(node.value, str):
+                new = Node(str(root / node.value), node.place, node.key_place)
+                tree = graft(tree, (key, name), new, name)
     return tree

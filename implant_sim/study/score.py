@@ -186,6 +186,8 @@ def _case(
     exposure = np.where(recording.available[train], stream.exposure[train], np.float32(0))
     never = np.logical_not((exposure > 0).any(axis=(0, 1)))
     means = metrics.channel_means(stream.counts[train], exposure=exposure)
+    if stream.detector is not None:
+        means = stream.detector.true(means[None, None].astype(np.float32))[0, 0].astype(float)
     known = means[~never].mean() if not never.all() else 0.0  # all that is known of the others
     fill = np.full(recording.n_channels, known) if calibration_mean is None else calibration_mean
     left_out = np.zeros(recording.n_channels, bool)
@@ -199,11 +201,13 @@ def _case(
 def _rates(
     rates_of: RatesOf, case: _Case, stream: MaskedStream
 ) -> Float32[np.ndarray, "trial bin channel"]:
-    """Ask the decoder; replace what it cannot know; blank the padding."""
+    """Ask the decoder; undo the detector; replace what cannot be known; blank the padding."""
     rates = np.asarray(rates_of(stream), np.float32)
     if rates.shape != stream.counts.shape:
         raise DataError(f"decoder: rates {rates.shape} for a stream of {stream.counts.shape}")
     inside = within(stream.lengths, rates.shape[1])[:, :, None]
+    if stream.detector is not None:
+        rates = stream.detector.true(rates)
     rates = np.where(case.never, case.fill.astype(np.float32), rates)
     rates = np.where(inside, rates, np.float32(0))
     if not np.isfinite(rates).all():
@@ -225,13 +229,14 @@ def _withheld_scores(case: _Case, rates_of: RatesOf) -> dict[str, float | None]:
     if not seen.any():
         return {"nll": None, "bits_per_spike": None, "bits_per_spike_all": everything}
     exposure = offered.exposure
+    delivered = rates if offered.detector is None else offered.detector.seen(rates)
     null = metrics.channel_means(
         offered.counts, where=available & offered.observed, exposure=exposure
     )
     return {
-        "nll": metrics.poisson_nll(offered.counts, rates, where=seen, exposure=exposure),
+        "nll": metrics.poisson_nll(offered.counts, delivered, where=seen, exposure=exposure),
         "bits_per_spike": metrics.bits_per_spike(
-            offered.counts, rates, null, where=seen, exposure=exposure
+            offered.counts, delivered, null, where=seen, exposure=exposure
         ),
         "bits_per_spike_all": everything,
     }

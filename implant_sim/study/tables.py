@@ -27,8 +27,12 @@ RESULTS = (
     "train_s",
 )  # fmt: skip
 """What every results table has, in this order."""
-EXTRA = ("ceiling_rate_r2", "n_silent", "n_never_observed", "judged_twice")
-"""Further scores, after those; velocity_r2_0, velocity_r2_1, ... follow where there are any."""
+EXTRA = (
+    "ceiling_rate_r2", "n_silent", "n_never_observed", "judged_twice", "revisit_gap_max_s",
+    "revisit_gap_mean_s", "coverage", "coverage_gini", "switch_hz", "valid_fraction",
+)  # fmt: skip
+"""Further scores and how the schedule covered the array, after those; velocity_r2_0,
+velocity_r2_1, ... follow where there are any."""
 ENERGY = (
     "point", "component", "action", "count", "price_j", "energy_j", "source", "source_kind",
     "repeat",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from implant_sim.hardware.acquire import plan
 from implant_sim.hardware.schedules import AnySchedule, Plan, Schedule
+from sbtt_models.signals import within
 from sbtt_models.spec import SpecError
 from tests.hardware import hw
 
@@ -25,17 +27,54 @@ MEMBERS = {
     "round robin": {"kind": "round_robin", "bandwidth": 3},
     "random": {"kind": "random_subset", "bandwidth": 3},
     "random by trial": {"kind": "random_subset", "bandwidth": 3, "per": "trial"},
+    "blocks": {"kind": "blocks", "bandwidth": 3},
+    "strided blocks": {"kind": "blocks", "bandwidth": 3, "layout": "strided"},
+    "golden ratio": {"kind": "low_discrepancy", "bandwidth": 3},
+    "bit reversal": {"kind": "low_discrepancy", "bandwidth": 3, "order": "bit_reversal"},
+    "bernoulli": {"kind": "bernoulli", "bandwidth": 3},
+    "weighted by rate": {"kind": "weighted", "bandwidth": 3, "by": "rate", "least_share": 0.5},
+    "weighted by variance": {"kind": "weighted", "bandwidth": 3, "by": "variance"},
+    "hybrid list": {"kind": "hybrid", "bandwidth": 3, "always": [5]},
+    "hybrid greedy": {"kind": "hybrid", "bandwidth": 3, "n_always": 1, "order": "greedy"},
+    "windows": {"kind": "windows", "window": "100 ms", "period": "200 ms"},
+    "staggered": {"kind": "windows", "window": "100 ms", "period": "300 ms", "staggered": True},
+    "raster": {"kind": "raster", "frame": "170 ms"},
+    "activity": {"kind": "activity", "bandwidth": 3},
+    "activity calibrated": {
+        "kind": "activity",
+        "bandwidth": 3,
+        "by": "variance",
+        "calibrated": True,
+    },
+    "information": {"kind": "information", "bandwidth": 3},
+    "bandit": {"kind": "bandit", "bandwidth": 3},
+    "thompson": {"kind": "bandit", "bandwidth": 3, "rule": "thompson"},
+    "event driven": {"kind": "event_driven", "delta": 2},
+    "file": {"kind": "file", "path": str(Path(__file__).parent / "files" / "pattern.csv")},
 }
-WIRED = {
-    name: tree | ({"channels": [6, 1]} if "channels" in tree else {})
-    for name, tree in MEMBERS.items()
-}
+VARIES = {"blocks", "strided blocks", "bernoulli", "windows", "staggered", "raster"}
+"""Whose number of channels is not the same in each step."""
+FOLLOWS = {"activity", "activity calibrated", "information", "bandit", "thompson"}
+"""What learns from the samples that it takes."""
+ALL_AT_ONCE = {"full", "event driven"}
+WIDE = {*ALL_AT_ONCE, "windows", "staggered", "raster", "file"}
+"""What takes channels of one wire together."""
 
 
-def sampled(tree, rec=None, changes=None, seed=0):
+def steps(tree, rec=None, changes=None, seed=0):
+    """The mask on the schedule's own clock."""
     schedule = hw.SCHEDULE.validate_python(tree)
     rec = rec or hw.recording()
     return plan(rec, hw.implant(changes), schedule, np.random.default_rng(seed)).sampled
+
+
+def sampled(tree, rec=None, changes=None, seed=0):
+    """The mask laid out by trial and bin, of a schedule without a dwell of its own."""
+    rec = rec or hw.recording()
+    inside = within(rec.lengths, rec.counts.shape[1])
+    mask = np.zeros(rec.counts.shape, dtype=bool)
+    mask[inside] = steps(tree, rec, changes, seed)
+    return mask
 
 
 def test_no_member_is_forgotten_here():
@@ -43,29 +82,33 @@ def test_no_member_is_forgotten_here():
     assert kinds == {tree["kind"] for tree in MEMBERS.values()}
 
 
-@pytest.mark.parametrize("tree", MEMBERS.values(), ids=MEMBERS)
-def test_contract(tree):
+@pytest.mark.parametrize("name", MEMBERS)
+def test_contract(name):
+    tree = MEMBERS[name]
     lengths = np.array([20, 7, 1, 20, 13, 20, 20, 2, 20, 20, 20, 20])
     rec = hw.recording(lengths=lengths)
     mask = sampled(tree, rec)
     assert mask.shape == rec.counts.shape
     inside = np.arange(20)[None, :] < lengths[:, None]
     assert not mask[~inside].any()
-    expected = 8 if tree["kind"] == "full" else 3
-    assert (mask[inside].sum(axis=1) == expected).all()
+    if name not in VARIES:
+        assert (mask[inside].sum(axis=1) == (8 if name in ALL_AT_ONCE else 3)).all()
+    assert mask.any()
     assert (mask == sampled(tree, rec)).all()
     assert hw.SCHEDULE.validate_python(hw.SCHEDULE.validate_python(tree).model_dump()).plan
 
 
-@pytest.mark.parametrize("tree", MEMBERS.values(), ids=MEMBERS)
-def test_the_test_trials_are_never_looked_at(tree):
-    rec = hw.moving()
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_test_trials_are_never_looked_at(name):
+    """What learns as it goes sees the samples of earlier test trials, and nothing before them."""
+    tree, rec = MEMBERS[name], hw.moving()
     other = rec.counts.copy()
     other[rec.split.test] = np.random.default_rng(5).integers(0, 60, other[rec.split.test].shape)
     turned = rec.behaviour.values.copy()
     turned[rec.split.test] *= -7
     changed = replace(rec, counts=other, behaviour=replace(rec.behaviour, values=turned))
-    assert (sampled(tree, rec) == sampled(tree, changed)).all()
+    before = slice(0, rec.split.test.min() if name in FOLLOWS else None)
+    assert (sampled(tree, rec)[before] == sampled(tree, changed)[before]).all()
 
 
 @pytest.mark.parametrize("name", ["static rate", "static greedy"])
@@ -78,18 +121,39 @@ def test_ranking_does_look_at_the_others(name):
     assert set(np.flatnonzero(mask.any(axis=(0, 1)))) == {5, 6, 7}
 
 
-@pytest.mark.parametrize(
-    "tree", [t for n, t in WIRED.items() if n != "full"], ids=lambda t: str(t)
-)
+@pytest.mark.parametrize("name", MEMBERS)
 @pytest.mark.parametrize("layout", ["contiguous", "interleaved"])
-def test_wires_hold_one_channel_each(tree, layout):
-    tree = tree | ({"bandwidth": 2} if "bandwidth" in tree else {})
+def test_wires_hold_one_channel_each(name, layout):
+    tree = MEMBERS[name] | ({"bandwidth": 2} if "bandwidth" in MEMBERS[name] else {})
+    tree |= {"channels": [7, 0]} if "channels" in tree else {}
     changes = {**hw.HELD, "multiplexer.groups": layout}
     wire = hw.implant(changes).groups(8)
     assert len(np.unique(wire)) == 2
-    mask = sampled(tree | ({"channels": [7, 0]} if "channels" in tree else {}), changes=changes)
+    if name in WIDE:
+        with pytest.raises(SpecError, match="wire"):
+            sampled(tree, changes=changes)
+        return
+    mask = sampled(tree, changes=changes)
     for g in np.unique(wire):
-        assert (mask[:, :, wire == g].sum(axis=2) == 1).all()
+        load = mask[:, :, wire == g].sum(axis=2)
+        assert load.max() == 1
+        assert name in VARIES or load.min() == 1
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_multiplexer_with_an_order_of_its_own(name):
+    """Each wire then gives its channels in order, or the schedule says that it cannot."""
+    tree = MEMBERS[name] | ({"bandwidth": 2} if "bandwidth" in MEMBERS[name] else {})
+    tree |= {"channels": [7, 0]} if "channels" in tree else {}
+    changes = {**hw.HELD, "multiplexer.any_order": False}
+    if tree["kind"] not in ("round_robin", "blocks", "low_discrepancy"):
+        with pytest.raises(SpecError, match=r"any_order: false|leaves 2 wires"):
+            sampled(tree, changes=changes)
+        return
+    mask = steps(tree, changes=changes)
+    for wire in (slice(0, 4), slice(4, 8)):
+        turns = np.nonzero(mask[:, wire])[1]
+        assert (turns == np.arange(len(turns)) % 4).all()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +162,20 @@ def test_wires_hold_one_channel_each(tree, layout):
         (MEMBERS["full"], hw.HELD, "leaves 2 wires"),
         (MEMBERS["random"], hw.HELD, "leaves 2 wires"),
         ({"kind": "round_robin", "bandwidth": 9}, {}, "has 8; lower it"),
+        ({"kind": "bernoulli", "bandwidth": 9}, {}, "has 8; lower it"),
+        ({"kind": "weighted", "bandwidth": 3, "weights": [1, 2]}, {}, "2 weights for 8 channels"),
+        ({"kind": "hybrid", "bandwidth": 3, "always": [1, 8]}, {}, "channel 8 of a recording"),
+        ({"kind": "hybrid", "bandwidth": 2, "always": [1, 7]}, {}, "leaves nothing of 2"),
+        ({"kind": "hybrid", "bandwidth": 2, "always": [1]}, hw.HELD, None),
+        ({"kind": "windows", "window": "30 ms", "period": "1 s"}, {}, "schedule.window: 0.03 s"),
+        ({"kind": "windows", "window": "20 ms", "period": "90 ms"}, {}, "no whole number of"),
+        (
+            {"kind": "windows", "window": "20 ms", "period": "1 s", "channels": [8]},
+            {},
+            "channel 8 of a recording with 8",
+        ),
+        ({"kind": "raster", "frame": "10 ms"}, {}, "shorter than a step"),
+        ({"kind": "raster", "frame": "100 ms", "rows": [0.5]}, {}, "1 rows for 8 channels"),
         ({"kind": "static_subset", "channels": [0, 1]}, hw.HELD, "share a wire"),
         ({"kind": "static_subset", "channels": [8]}, {}, "channel 8 of a recording with 8"),
         (
@@ -108,6 +186,9 @@ def test_wires_hold_one_channel_each(tree, layout):
     ],
 )
 def test_what_cannot_be_sampled(tree, changes, says):
+    if says is None:
+        assert sampled(tree, changes=changes).any()
+        return
     with pytest.raises(SpecError, match=says):
         sampled(tree, changes=changes)
 
@@ -116,12 +197,36 @@ def test_what_cannot_be_sampled(tree, changes, says):
     ("tree", "says"),
     [
         ({"kind": "random_subset"}, "neither is given"),
+        ({"kind": "weighted", "bandwidth": 2}, "neither is given"),
+        ({"kind": "weighted", "bandwidth": 2, "weights": [1], "by": "rate"}, "both are given"),
+        ({"kind": "weighted", "bandwidth": 2, "weights": [0, 0]}, "all are 0"),
+        ({"kind": "weighted", "bandwidth": 2, "weights": [1, -1]}, "greater than or equal to 0"),
+        ({"kind": "weighted", "bandwidth": 2, "weights": [1, "inf"]}, "finite number"),
+        ({"kind": "weighted", "bandwidth": 2, "by": "rate", "least_share": 1.5}, "less than or"),
+        ({"kind": "hybrid", "bandwidth": 2}, "neither is given"),
+        ({"kind": "hybrid", "bandwidth": 2, "always": [1], "n_always": 1}, "both are given"),
+        ({"kind": "hybrid", "bandwidth": 2, "always": [1, 1]}, "twice"),
+        ({"kind": "hybrid", "bandwidth": 2, "always": [1], "order": "rate"}, "exclude each other"),
+        ({"kind": "windows", "window": "1 s", "period": "1 s"}, "leaves nothing off"),
+        ({"kind": "windows", "window": "0 s", "period": "1 s"}, "greater than 0"),
+        (
+            {"kind": "windows", "window": "1 s", "period": "2 s", "channels": [1, 1]},
+            "names a channel twice",
+        ),
+        ({"kind": "raster", "frame": "1 s", "rows": [1.0]}, "less than 1"),
+        ({"kind": "raster", "frame": "1 s", "rows": ["nan"]}, "finite number"),
+        ({"kind": "event_driven", "delta": 0}, "greater than 0"),
+        ({"kind": "event_driven", "delta": 1, "dwell": "5 ms"}, "never moves on"),
+        ({"kind": "file", "path": "table.xlsx"}, "must end in .csv or .npy"),
         ({"kind": "random_subset", "bandwidth": 3, "fraction": 0.5}, "both are given"),
         ({"kind": "random_subset", "bandwidth": 0}, "greater than 0"),
         ({"kind": "random_subset", "bandwidth": 2.5}, "valid integer"),
         ({"kind": "random_subset", "fraction": 1.5}, "less than or equal to 1"),
         ({"kind": "random_subset", "fraction": "nan"}, "number"),
-        ({"kind": "random_subset", "bandwidth": 3, "dwell": "5 ms"}, "Extra inputs"),
+        ({"kind": "random_subset", "bandwidth": 3, "dwell": "5 mV"}, "expected a quantity in s"),
+        ({"kind": "random_subset", "bandwidth": 3, "dwell": "-5 ms"}, "greater than 0"),
+        ({"kind": "full", "dwell": "5 ms"}, "never moves on"),
+        ({"kind": "static_subset", "bandwidth": 3, "dwell": "5 ms"}, "never moves on"),
         ({"kind": "random_subste", "bandwidth": 3}, "does not match any"),
         ({"kind": "static_subset", "channels": [1], "fraction": 0.5}, "exclude each other"),
         ({"kind": "static_subset", "channels": [1], "bandwidth": 2}, "exclude each other"),
@@ -189,10 +294,10 @@ def test_greedy_does_not_take_the_same_thing_twice():
 
 def test_greedy_elimination_equals_regression_done_anew():
     """After k choices, the gains are those of full ridge regressions with one more channel."""
-    from implant_sim.hardware.acquire import _calibration_data
+    from implant_sim.hardware.calibration import calibration_data
     from implant_sim.hardware.schedules import ranking
 
-    data = _calibration_data(hw.moving(n_channels=6, tuned=(2, 5)))
+    data = calibration_data(hw.moving(n_channels=6, tuned=(2, 5)))
     train, valid = ranking._moments(data)
     first_train, first_valid = ranking._moments(data)
 
@@ -262,9 +367,9 @@ def test_a_schedule_cannot_look_without_paying():
 
         def plan(self, view, rng):
             busiest = int(view.calibrate().counts.sum(axis=(0, 1)).argmax())
-            rows = np.zeros((view.n_rows, view.n_channels), dtype=bool)
+            rows = np.zeros((view.n_steps, view.n_channels), dtype=bool)
             rows[:, busiest] = True
-            return Plan(view.unroll(rows))
+            return Plan(rows)
 
     with pytest.raises(SpecError, match="Freeloader used calibration data"):
         plan(hw.recording(), hw.implant(), Freeloader(), np.random.default_rng(0))
@@ -274,4 +379,4 @@ def test_json_schema_documents_every_member():
     text = str(hw.SCHEDULE.json_schema())
     for tree in MEMBERS.values():
         assert f"'{tree['kind']}'" in text
-    assert "Channels in one bin." in text
+    assert "Channels in one step." in text

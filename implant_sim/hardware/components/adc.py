@@ -1,4 +1,4 @@
-"""Converters: known by a figure of merit, Walden's or Schreier's, or by the parts of a SAR."""
+"""Converters: known by a figure of merit, by the parts of a SAR, or by what others published."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from typing_extensions import override
 
 from implant_sim.hardware.components.base import Component, Price, Source
 from implant_sim.hardware.physics import converter as physics
+from implant_sim.hardware.physics import survey
 from implant_sim.hardware.physics.constants import Constants
-from sbtt_models.spec import Fraction, Hertz, Joules, Watts
+from implant_sim.hardware.physics.sampling import least_sampling_capacitance_f, lsb_v
+from sbtt_models.spec import Farads, Fraction, Hertz, Joules, Volts, Watts
 
-__all__ = ["AnyAdc", "BaseAdc", "SarAdc", "SchreierAdc", "WaldenAdc"]
+__all__ = ["AnyAdc", "BaseAdc", "SarAdc", "SchreierAdc", "SurveyAdc", "WaldenAdc"]
 
 
 class BaseAdc(Component):
@@ -23,6 +25,21 @@ class BaseAdc(Component):
 
     default_sources: ClassVar[Mapping[str, Source]] = MappingProxyType(
         {"shared_by": Source(text="one ADC for each channel", kind="derived")}
+    )
+
+    price_fields: ClassVar[frozenset[str]] = Component.price_fields | {
+        "fom_j",
+        "fom_db",
+        "base_j",
+        "per_bit_j",
+        "per_level_j",
+        "thermal_efficiency",
+        "percentile",
+        "years",
+        "architecture",
+    }
+    signal_fields: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "bits", "enob", "full_scale_v", "sampling_capacitance_f"}
     )
 
     bits: int = Field(ge=1, le=24)
@@ -35,6 +52,10 @@ class BaseAdc(Component):
     """Channels that take turns on one ADC, as `multiplexer.ways`."""
     idle_power_w: Watts | None = Field(None, ge=0)
     """Static power of one ADC, converting or not: reference, buffer, leakage."""
+    full_scale_v: Volts | None = Field(None, gt=0, le=100)
+    """Range, peak to peak. With `amplifier.gain` it gives the noise of rounding."""
+    sampling_capacitance_f: Farads | None = Field(None, gt=0, lt=1e-6)
+    """What a multiplexer in front of the ADC has to charge."""
 
     @property
     def effective_bits(self) -> float:
@@ -53,6 +74,15 @@ class BaseAdc(Component):
         """Signal to noise and distortion ratio. [dB]"""
         return physics.sndr_from_enob_db(self.effective_bits)
 
+    def step_v(self, gain: float) -> float | None:
+        """An effective step, at the input of an amplifier; None where no range is given. [V]
+
+        Of the effective bits, so that its rounding stands for all noise of the converter.
+        """
+        if self.full_scale_v is None:
+            return None
+        return lsb_v(self.full_scale_v, gain, self.effective_bits)
+
     def fault(self, constants: Constants) -> str | None:
         """Why this converter cannot exist, or None."""
         if self.enob is not None and self.enob > self.bits:
@@ -67,6 +97,15 @@ class BaseAdc(Component):
                 f"{floor:.3g} J at {self.sndr_db():.1f} dB; raise the figure of merit's energy or "
                 "lower the resolution"
             )
+        if self.sampling_capacitance_f is not None and self.full_scale_v is not None:
+            least = least_sampling_capacitance_f(self.full_scale_v, self.effective_bits, constants)
+            if self.sampling_capacitance_f < least:
+                return (
+                    f"sampling_capacitance: {self.sampling_capacitance_f:.3g} F; its kT/C noise "
+                    f"exceeds the rounding of {self.effective_bits:g} bits in "
+                    f"{self.full_scale_v:g} V, which takes {least:.3g} F; raise it or full_scale, "
+                    "or lower the bits"
+                )
         return None
 
     @override
@@ -104,6 +143,11 @@ class SchreierAdc(BaseAdc):
         return Price(energy, ("fom_db", self._enob_field))
 
 
+_ODRISCOLL = Source(
+    text="through 2.3 pJ at 3 b and 9.0 pJ at 8 b, 130 nm: O'Driscoll & Meng 2009", kind="derived"
+)
+
+
 class SarAdc(BaseAdc):
     """A SAR known by its parts: comparator and logic, capacitor array, sampled noise."""
 
@@ -112,19 +156,16 @@ class SarAdc(BaseAdc):
         {
             **BaseAdc.default_sources,
             "base_j": Source(text="nothing beside its decisions", kind="derived"),
-            "per_level_j": Source(text="array too small to matter below 8 bits", kind="derived"),
-            "per_bit_j": Source(
-                text="slope from 2.3 pJ at 3 b to 9.0 pJ at 8 b, 130 nm: O'Driscoll & Meng 2009",
-                kind="derived",
-            ),
+            "per_level_j": _ODRISCOLL,
+            "per_bit_j": _ODRISCOLL,
             "thermal_efficiency": Source(text="at the thermal floor", kind="derived"),
         }
     )
     base_j: Joules = Field(0.0, ge=0)
     """Energy that every conversion takes."""
-    per_bit_j: Joules = Field(1.34e-12, ge=0)
+    per_bit_j: Joules = Field(0.734e-12, ge=0)
     """Energy of one decision."""
-    per_level_j: Joules = Field(0.0, ge=0)
+    per_level_j: Joules = Field(12.2e-15, ge=0)
     """Energy that grows with 2^bits, the capacitor array's."""
     thermal_efficiency: Fraction = Field(1.0, gt=0, le=1)
     """Share of the thermal term that reaches the floor."""
@@ -144,4 +185,52 @@ class SarAdc(BaseAdc):
         return Price(energy, fields)
 
 
-AnyAdc = Annotated[WaldenAdc | SchreierAdc | SarAdc, Field(discriminator="kind")]
+class SurveyAdc(BaseAdc):
+    """An ADC as good as those published: a percentile of their Walden figures of merit.
+
+    Of the converters of the same class of speed, that of `sample_rate` times `shared_by`.
+    """
+
+    kind: Literal["survey"] = "survey"
+    percentile: survey.Percentile = "p50"
+    """`p10` is better than nine in ten of the published converters, `p90` worse than nine."""
+    years: survey.Years = "2015-2025"
+    """Of publication."""
+    architecture: survey.Architecture = "any"
+    """`sar`: only those with a SAR in them."""
+
+    @property
+    def fom_j(self) -> float | None:
+        """Energy per conversion step; None where too few were published. [J]"""
+        rate = self.sample_rate_hz * self.shared_by
+        return survey.survey_fom_j(rate, self.percentile, self.years, self.architecture)
+
+    @model_validator(mode="after")
+    def _published(self) -> SurveyAdc:
+        if self.fom_j is None:
+            rate = self.sample_rate_hz * self.shared_by
+            raise ValueError(
+                f"years: {self.years} saw fewer than ten ADCs of architecture: "
+                f"{self.architecture} at {survey.speed_class(rate)} ({rate:g} conversions/s); "
+                "widen the years, use architecture: any, or kind: walden"
+            )
+        return self
+
+    @override
+    def source_of(self, field: str, known: Mapping[str, Source]) -> Source | None:
+        if field == "percentile":
+            return Source(text=f"{survey.SURVEY}: {self._chosen}", kind="derived")
+        return super().source_of(field, known)
+
+    @property
+    def _chosen(self) -> str:
+        speed = survey.speed_class(self.sample_rate_hz * self.shared_by)
+        return f"{self.percentile} of {self.years}, {self.architecture}, {speed}"
+
+    @override
+    def conversion(self, constants: Constants) -> Price:
+        energy = physics.walden_energy_j(self.fom_j or 0.0, self.effective_bits)
+        return Price(energy, ("percentile", self._enob_field))
+
+
+AnyAdc = Annotated[WaldenAdc | SchreierAdc | SarAdc | SurveyAdc, Field(discriminator="kind")]

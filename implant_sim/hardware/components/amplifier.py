@@ -13,12 +13,12 @@ from typing_extensions import override
 from implant_sim.hardware.components.base import Component, Price, Source
 from implant_sim.hardware.physics import amplifier as physics
 from implant_sim.hardware.physics.constants import Constants
-from sbtt_models.spec import Hertz, Joules, Seconds, Volts, Watts
+from implant_sim.hardware.physics.noise import band_noise_v
+from sbtt_models.spec import Farads, Hertz, Joules, Seconds, Volts, Watts
 
 __all__ = ["Amplifier", "AnyAmplifier", "MeasuredAmplifier", "NefAmplifier", "PefAmplifier"]
 
 _NONE = Source(text="one amplifier for each electrode", kind="derived")
-_UNGATED = Source(text="no wake-up where amplifiers are never gated", kind="derived")
 
 
 class Amplifier(Component):
@@ -26,10 +26,28 @@ class Amplifier(Component):
 
     default_sources: ClassVar[Mapping[str, Source]] = MappingProxyType({"shared_by": _NONE})
 
+    # prices that decide which gaps repay a wake-up are data by way of the shortest such gap
+    price_fields: ClassVar[frozenset[str]] = Component.price_fields | {
+        "wake_energy_j",
+        "sleep_power_w",
+        "nef",
+        "pef_v",
+        "power_w",
+        "supply_v",
+        "stacked",
+    }
+    signal_fields: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "noise_v", "gain", "input_capacitance_f", "corner_hz", "chopped"}
+    )
+
     noise_v: Volts = Field(gt=0, lt=1)
-    """Input-referred noise over the band, rms."""
+    """Input-referred noise over the band, rms; its white part, where `corner` is given."""
     band_hz: tuple[Hertz, Hertz]
     """Lower and upper corner."""
+    gain: float | None = Field(None, gt=0, le=1e6)
+    """From input to converter; with `adc.full_scale` it says what a step is worth. [V/V]"""
+    input_capacitance_f: Farads | None = Field(None, gt=0, lt=1e-6)
+    """Divides the signal with the electrode's impedance."""
     shared_by: PositiveInt = 1
     """Electrodes in front of one amplifier, as `multiplexer.ways` before the amplifier."""
     coupling: Literal["ac", "ac_hold", "dc"] = "ac"
@@ -67,6 +85,11 @@ class Amplifier(Component):
     def bandwidth_hz(self) -> float:
         """Width of the band. [Hz]"""
         return self.band_hz[1] - self.band_hz[0]
+
+    @property
+    def band_noise_v(self) -> float:
+        """Input-referred noise over the band, rms, 1/f noise included. [V]"""
+        return self.noise_v
 
     @abstractmethod
     def _on(self, constants: Constants) -> Price:
@@ -112,12 +135,36 @@ class Amplifier(Component):
         return self.settling_s(warm_up_s) + (self.wake_energy_j or 0.0) / saved_w
 
 
-class NefAmplifier(Amplifier):
-    """An amplifier known by its noise efficiency factor.
+class EfficientAmplifier(Amplifier):
+    """An amplifier known by its efficiency: its white noise sets its power.
 
-    One amplifier shared by M electrodes needs M times the bandwidth at the same noise, so M times
-    the power: sharing saves area, not energy.
+    One amplifier that M electrodes share within each sample needs M times the bandwidth at the
+    same noise, so M times the power: sharing saves area, not energy.
     """
+
+    corner_hz: Hertz | None = Field(None, gt=0, le=1e6)
+    """Below it 1/f noise exceeds white noise. The efficiency tells of white noise only, so that
+    1/f noise adds to `noise` at no change of power."""
+    chopped: bool = False
+    """True for a chopper, whose 1/f noise lies outside the band."""
+
+    @model_validator(mode="after")
+    def _finite_noise(self) -> EfficientAmplifier:
+        if self.corner_hz is not None and not self.chopped and self.band_hz[0] == 0:
+            raise ValueError(
+                f"band: starts at 0 Hz, but 1/f noise below the corner of {self.corner_hz:g} Hz "
+                "has no end there; raise the lower edge, or set chopped: true for a chopper"
+            )
+        return self
+
+    @property
+    @override
+    def band_noise_v(self) -> float:
+        return band_noise_v(self.noise_v, self.band_hz, None if self.chopped else self.corner_hz)
+
+
+class NefAmplifier(EfficientAmplifier):
+    """An amplifier known by its noise efficiency factor."""
 
     kind: Literal["nef"] = "nef"
     nef: float = Field(gt=0, le=100)
@@ -144,7 +191,7 @@ class NefAmplifier(Amplifier):
         return Price(power, ("nef", "noise_v", "band_hz", "supply_v"))
 
 
-class PefAmplifier(Amplifier):
+class PefAmplifier(EfficientAmplifier):
     """An amplifier known by its power efficiency factor, where the supply is not published."""
 
     kind: Literal["pef"] = "pef"
@@ -159,7 +206,7 @@ class PefAmplifier(Amplifier):
 
 
 class MeasuredAmplifier(Amplifier):
-    """An amplifier known by its measured power, whatever its noise."""
+    """An amplifier known by its measured power; its measured noise holds 1/f noise already."""
 
     kind: Literal["measured"] = "measured"
     power_w: Watts = Field(gt=0, le=10)

@@ -18,7 +18,7 @@ __all__ = ["Block", "Component", "Price", "Source", "SourceKind", "SourceRef"]
 
 SourceKind = Literal["measured", "derived", "recalled"]
 
-_SUFFIX = re.compile(r"_(w_m2|m2|bps|ohm|hz|db|j|w|s|v|k|m|c)$")
+_SUFFIX = re.compile(r"_(w_m2|w_kg|kg_m3|k_w|v_m|s_m|m2|bps|ohm|hz|db|j|w|s|v|k|m|c|f)$")
 
 
 def _without_unit(name: str) -> str:
@@ -46,8 +46,13 @@ class Block(Spec):
 
     default_sources: ClassVar[Mapping[str, Source]] = MappingProxyType({})
     """Where the defaults of the fields come from, by the field's name."""
+    price_fields: ClassVar[frozenset[str]] = frozenset({"source"})
+    """Fields that change prices and verdicts, never what is counted; a field not declared may."""
+    signal_fields: ClassVar[frozenset[str]] = frozenset()
+    """Likewise where neither raw samples are sent nor a threshold is set, so that no voltage is
+    looked at."""
 
-    source: SourceRef | dict[str, SourceRef] | None = None
+    source: SourceRef | dict[str, SourceRef] | None = Field(None, union_mode="left_to_right")
     """For the whole block, or for each of its keys."""
 
     def numbers(self) -> dict[str, Any]:
@@ -57,6 +62,10 @@ class Block(Spec):
             for name in type(self).model_fields
             if _numeric(value := getattr(self, name))
         }
+
+    def default_of(self, field: str) -> tuple[object, Source | None]:
+        """The value of a field where none is given, and its source."""
+        return type(self).model_fields[field].default, self.default_sources.get(field)
 
     def source_of(self, field: str, known: Mapping[str, Source]) -> Source | None:
         """Find the source of a field.
@@ -79,14 +88,16 @@ class Block(Spec):
             For a key that the list does not hold.
         """
         # by value, not by whether it was written, so that a resolved scenario reads back the same
-        default = getattr(self, field) == type(self).model_fields[field].default
+        usual, usual_source = self.default_of(field)
+        default = getattr(self, field) == usual
         reference: SourceRef | None
         if isinstance(self.source, dict):
-            reference = self.source.get(_without_unit(field), self.source.get(field))
+            key = type(self).model_fields[field].alias or field
+            reference = self.source.get(key, self.source.get(field))
         else:
             reference = None if default else self.source
         if reference is None:
-            return self.default_sources.get(field) if default else None
+            return usual_source if default else None
         return reference if isinstance(reference, Source) else known[reference]
 
 

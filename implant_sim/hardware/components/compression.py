@@ -21,8 +21,13 @@ class Compression(Component):
 
     `raw` sends the feature as it is; `counts` a fixed width; `bitmap` one bit for each sampled
     channel, if none ever has two spikes in a bin; `aer` the number of spikes, then the address of
-    each among the channels sampled; `rice` a Golomb-Rice code; `entropy` is the bound of
-    independent Poisson counts, no code, so `auto`, the cheapest of the others, never takes it.
+    each among the channels sampled; `rice` a Golomb-Rice code; `huffman` a canonical Huffman code
+    of all channels together; `entropy` is the bound of independent counts, no code, so `auto`, the
+    cheapest of the others, never takes it. The receiver knows width, shift and table beforehand.
+
+    Where a schedule lets the data decide what is sent, each bin also says whose values it holds,
+    by addresses (`aer`) or by a bit for each electrode (`bitmap`): the cheaper of the two, or the
+    one that `kind` names, with the cheapest of `counts`, `rice` and `huffman` behind it.
     """
 
     default_sources: ClassVar[Mapping[str, Source]] = MappingProxyType(
@@ -34,7 +39,9 @@ class Compression(Component):
         }
     )
 
-    kind: Literal["auto", "raw", "counts", "bitmap", "aer", "rice", "entropy"] = "auto"
+    price_fields: ClassVar[frozenset[str]] = Component.price_fields | {"per_value_j"}
+
+    kind: Literal["auto", "raw", "counts", "bitmap", "aer", "rice", "huffman", "entropy"] = "auto"
     per_value_j: Joules = Field(1e-12, ge=0)
     """Energy to encode one value."""
 

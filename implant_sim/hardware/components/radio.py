@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from implant_sim.hardware.components.base import Source
-from implant_sim.hardware.components.radio_base import BitRadio, PacketRadio, Radio
+from implant_sim.hardware.components.bluetooth import Ble
+from implant_sim.hardware.components.radio_base import Radio
+from implant_sim.hardware.components.radio_prices import BitRadio, PacketRadio
+from implant_sim.hardware.physics.modulation import Modulation
 from sbtt_models.spec import BitsPerSecond, Joules, Seconds, Watts
 
 __all__ = [
@@ -23,39 +26,6 @@ __all__ = [
     "Ultrasound",
     "Uwb",
 ]
-
-
-class Ble(PacketRadio):
-    """Bluetooth Low Energy, one connection."""
-
-    default_sources: ClassVar[Mapping[str, Source]] = MappingProxyType(
-        {
-            **Radio.default_sources,
-            "rate_bps": Source(text="LE 1M PHY", kind="measured"),
-            "payload_byte": Source(text="251 bytes less L2CAP and ATT headers", kind="recalled"),
-            "tx_power_w": Source(text="nRF52840: 6.40 mA at 3 V (Nordic)", kind="measured"),
-            "rx_power_w": Source(text="nRF52840: 6.26 mA at 3 V (Nordic)", kind="measured"),
-            "startup_j": Source(text="0.5 ms at about radio power", kind="recalled"),
-            "idle_power_w": Source(text="1.5 uA at 3 V asleep, clock running", kind="recalled"),
-            "interval_s": Source(text="shortest connection interval, 7.5 ms", kind="recalled"),
-        }
-    )
-
-    kind: Literal["ble"] = "ble"
-    tx_power_w: Watts = Field(6.40e-3 * 3, gt=0, le=10)
-    """Power while transmitting."""
-    rx_power_w: Watts = Field(6.26e-3 * 3, gt=0, le=10)
-    """Power while receiving, and between packets."""
-    startup_j: Joules = Field(9.4e-6, ge=0)
-    """Oscillator and PLL, once for each frame."""
-    idle_power_w: Watts = Field(4.5e-6, ge=0)
-    """Asleep between frames, charged at all times."""
-    interval_s: Seconds = Field(7.5e-3, ge=7.5e-3, le=4.0)
-    """Connection interval: bins are gathered for so long into one frame."""
-    payload_byte: int = Field(244, ge=1, le=244)
-    """The most that one packet carries."""
-    rate_bps: BitsPerSecond = Field(1e6, ge=1e6, le=2e6)
-    """Of the physical layer, 1 or 2 Mb/s."""
 
 
 class Medradio(PacketRadio):
@@ -71,8 +41,18 @@ class Medradio(PacketRadio):
             "startup_j": Source(text="1 ms at about radio power", kind="recalled"),
             "idle_power_w": Source(text="0.3 uA at 3 V asleep", kind="recalled"),
             "interval_s": Source(text="one frame for each bin", kind="derived"),
+            "header_byte": Source(
+                text="preamble 2, address 3, header 2, CRC 2 bytes", kind="recalled"
+            ),
+            "turn_s": Source(text="a PLL turns round in 0.1 ms, twice", kind="recalled"),
+            "eirp_limit_w": Source(text="-16 dBm at 402 to 405 MHz, FCC 95", kind="recalled"),
         }
     )
+    paths: ClassVar[frozenset[str]] = Radio.paths | {
+        "deep_implant",
+        "near_surface",
+        "implant_to_implant",
+    }
 
     kind: Literal["medradio"] = "medradio"
     rate_bps: BitsPerSecond = Field(800e3, gt=0, le=1e6)
@@ -88,12 +68,26 @@ class Medradio(PacketRadio):
     idle_power_w: Watts = Field(0.9e-6, ge=0)
     """Asleep between frames, charged at all times."""
 
+    header_byte: int = Field(9, ge=0, le=256)
+    """Of each packet, and all of an acknowledgement."""
+    turn_s: Seconds = Field(200e-6, ge=0, le=1)
+    """From packet to acknowledgement and on to the next packet."""
+    eirp_limit_w: Watts = Field(25e-6, gt=0, le=10)
+    """The most that may be radiated in the band."""
+
+    @model_validator(mode="after")
+    def _in_the_band(self) -> Medradio:
+        if self.path is not None and self.path.tx_power_w > self.eirp_limit_w:
+            raise ValueError(
+                f"path.tx_power: {self.path.tx_power_w:g} W exceeds eirp_limit, "
+                f"{self.eirp_limit_w:g} W, the most that the band allows"
+            )
+        return self
+
     @override
     def _packet_s(self, payload_byte: float) -> tuple[float, float, float]:
-        # preamble 2, address 3, header 2, CRC 2 bytes each way; the PLL turns round in 0.1 ms
-        overhead_byte = 9
-        transmit_s = 8 * (overhead_byte + payload_byte) / self.rate_bps
-        return transmit_s, 8 * overhead_byte / self.rate_bps, 2 * 100e-6
+        empty_s = 8 * self.header_byte / self.rate_bps
+        return empty_s + 8 * payload_byte / self.rate_bps, empty_s, self.turn_s
 
 
 _FRAMING: Mapping[str, Source] = MappingProxyType(
@@ -122,6 +116,8 @@ class Uwb(BitRadio):
         "transmitter alone, 28 nm, 15 mm of tissue and 15 cm: Song et al., IEEE TBioCAS 2022",
         "measured",
     )
+    modulation: ClassVar[Modulation] = "ook"
+
     kind: Literal["uwb"] = "uwb"
     energy_per_bit_j: Joules = Field(5.8e-12, gt=0, le=1e-6)
     """Energy of one bit on air."""
@@ -143,11 +139,17 @@ class Fsk(BitRadio):
 
 
 class Backscatter(BitRadio):
-    """The implant reflects a carrier from outside."""
+    """The implant reflects a carrier from outside, or loads the coil that powers it (LSK).
+
+    Its energy per bit is that of a switch; the carrier is paid for outside and not counted.
+    """
 
     default_sources: ClassVar[Mapping[str, Source]] = _bit_sources(
         "uECoG implant of Muller et al., IEEE JSSC 2015, energy as quoted by MINDFUL", "measured"
     )
+    modulation: ClassVar[Modulation] = "ook"
+    reflects: ClassVar[bool] = True
+
     kind: Literal["backscatter"] = "backscatter"
     energy_per_bit_j: Joules = Field(2.4e-12, gt=0, le=1e-6)
     """Energy of one bit on air."""
@@ -156,11 +158,15 @@ class Backscatter(BitRadio):
 
 
 class Ultrasound(BitRadio):
-    """Ultrasonic backscatter."""
+    """Ultrasonic backscatter: the carrier comes from outside."""
 
     default_sources: ClassVar[Mapping[str, Source]] = _bit_sources(
         "order of magnitude of published motes, low confidence", "recalled"
     )
+    modulation: ClassVar[Modulation] = "ook"
+    paths: ClassVar[frozenset[str]] = frozenset({"ultrasound", "measured"})
+    reflects: ClassVar[bool] = True
+
     kind: Literal["ultrasound"] = "ultrasound"
     energy_per_bit_j: Joules = Field(100e-12, gt=0, le=1e-6)
     """Energy of one bit on air."""
@@ -174,6 +180,9 @@ class Optical(BitRadio):
     default_sources: ClassVar[Mapping[str, Source]] = _bit_sources(
         "order of magnitude of published motes, low confidence", "recalled"
     )
+    modulation: ClassVar[Modulation] = "ook"
+    paths: ClassVar[frozenset[str]] = frozenset({"measured"})
+
     kind: Literal["optical"] = "optical"
     energy_per_bit_j: Joules = Field(100e-12, gt=0, le=1e-6)
     """Energy of one bit on air."""

@@ -1,4 +1,4 @@
-"""What a mask makes the implant do: gaps, wake-ups, changes of channel, bits."""
+"""What a mask makes the implant do: gaps, wake-ups, changes of channel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from implant_sim.hardware.kernels.compile import kernel
 
-__all__ = ["gate", "rice_bits", "switches_held", "switches_shared", "tally", "warm_ups"]
+__all__ = ["gate", "switches_held", "switches_shared", "warm_ups"]
 
 
 @kernel
@@ -46,13 +46,12 @@ def gate(needed, least_gap):
 
 @kernel
 def warm_ups(sampled, limit):
-    """Find where a channel is sampled again after a pause.
+    """Find for each row the rows of warm-up before it.
 
-    Returns for each row the rows of warm-up before it, for each such channel at most `limit` and
-    at most its pause, and where they are. Before the first row all channels are warm.
+    A channel sampled again after a pause needs `limit` of them, at most its pause. Before the
+    first row all channels are warm.
     """
     n_rows, n_channels = sampled.shape
-    starts = np.zeros((n_rows, n_channels), dtype=np.bool_)
     gap = np.zeros(n_channels, dtype=np.int64)
     before = np.zeros(n_rows, dtype=np.float64)
     for row in range(n_rows):
@@ -60,10 +59,9 @@ def warm_ups(sampled, limit):
             if not sampled[row, c]:
                 gap[c] += 1
             elif gap[c] > 0:
-                starts[row, c] = True
                 before[row] += min(float(gap[c]), limit)
                 gap[c] = 0
-    return before, starts
+    return before
 
 
 @kernel
@@ -96,31 +94,3 @@ def switches_held(sampled, group, n_groups):
                     total += 1
                 held[group[c]] = c
     return total
-
-
-@kernel
-def tally(counts, sampled):
-    """Count for each row the values sent and the spikes in them, and find the largest of all."""
-    n_rows, n_channels = counts.shape
-    values = np.zeros(n_rows, dtype=np.int64)
-    spikes = np.zeros(n_rows, dtype=np.int64)
-    largest = 0
-    for row in range(n_rows):
-        for c in range(n_channels):
-            if sampled[row, c]:
-                values[row] += 1
-                spikes[row] += counts[row, c]
-                largest = max(largest, counts[row, c])
-    return values, spikes, largest
-
-
-@kernel
-def rice_bits(counts, sampled, shift):
-    """Length of each row in a Golomb-Rice code: quotient in unary, a stop bit, `shift` bits."""
-    n_rows, n_channels = counts.shape
-    bits = np.zeros(n_rows, dtype=np.int64)
-    for row in range(n_rows):
-        for c in range(n_channels):
-            if sampled[row, c]:
-                bits[row] += (counts[row, c] >> shift) + 1 + shift
-    return bits

@@ -7,12 +7,10 @@ import math
 from implant_sim.hardware.physics.constants import BODY, Constants
 
 __all__ = [
-    "electrode_noise_v",
     "high_pass_recovery_s",
     "nef",
     "nef_current_a",
     "nef_power_w",
-    "noise_density_v_rthz",
     "pef",
     "pef_power_w",
 ]
@@ -200,64 +198,6 @@ def pef_power_w(
     True
     """
     return pef_v * _ideal_a_v2(bandwidth_hz, constants) / noise_v**2
-
-
-def noise_density_v_rthz(noise_v: float, bandwidth_hz: float) -> float:
-    """White noise density of a one-pole amplifier, ``v / sqrt(B pi / 2)``.
-
-    Parameters
-    ----------
-    noise_v : float
-        Input-referred noise over the band, rms. [V]
-    bandwidth_hz : float
-        Width of the band, to -3 dB. [Hz]
-
-    Returns
-    -------
-    float
-        Noise density. [V/sqrt(Hz)]
-
-    References
-    ----------
-    .. [1] Standard identity of a one-pole low-pass.
-
-    Examples
-    --------
-    >>> f"{noise_density_v_rthz(2e-6, 10e3):.3g}"
-    '1.6e-08'
-    """
-    return noise_v / math.sqrt(bandwidth_hz * math.pi / 2)
-
-
-def electrode_noise_v(
-    resistance_ohm: float, bandwidth_hz: float, constants: Constants = BODY
-) -> float:
-    """Thermal noise of an electrode, ``sqrt(4 k T Re(Z) B)``.
-
-    Parameters
-    ----------
-    resistance_ohm : float
-        Real part of the electrode's impedance. [ohm]
-    bandwidth_hz : float
-        Width of the band. [Hz]
-    constants : Constants
-        Boltzmann's constant and temperature.
-
-    Returns
-    -------
-    float
-        Noise, rms. [V]
-
-    References
-    ----------
-    .. [1] H. Nyquist, Phys. Rev. 32, 1928.
-
-    Examples
-    --------
-    >>> f"{1e6 * electrode_noise_v(100e3, 10e3):.1f} uV"
-    '4.1 uV'
-    """
-    return math.sqrt(4 * constants.thermal_energy_j * resistance_ohm * bandwidth_hz)
 
 
 def high_pass_recovery_s(low_cut_hz: float, bits: float) -> float:

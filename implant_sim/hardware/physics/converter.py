@@ -195,7 +195,7 @@ def sar_energy_j(
     --------
     The fit through the two published points, 0.23 uW at 3 and 0.90 uW at 8 bits, 100 kS/s:
 
-    >>> three, eight = (sar_energy_j(-1.72e-12, 1.34e-12, 0.0, b, b, 1.0) for b in (3, 8))
+    >>> three, eight = (sar_energy_j(0.0, 0.734e-12, 12.2e-15, b, b, 1.0) for b in (3, 8))
     >>> round(eight / three, 1)
     3.9
     """

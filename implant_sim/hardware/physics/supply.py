@@ -1,8 +1,10 @@
-"""Battery time, regulator loss, and how digital energy scales."""
+"""Battery time, losses on the way, and how digital energy scales."""
 
 from __future__ import annotations
 
-__all__ = ["battery_s", "digital_scale", "loss_per_joule"]
+import math
+
+__all__ = ["battery_s", "digital_scale", "drawn_w", "loss_per_joule"]
 
 
 def battery_s(capacity_c: float, voltage_v: float, usable: float, power_w: float) -> float:
@@ -61,6 +63,33 @@ def loss_per_joule(efficiency: float) -> float:
     0.25
     """
     return 1 / efficiency - 1
+
+
+def drawn_w(load_w: float, *efficiencies: float) -> float:
+    """Power drawn through stages one behind the other, ``load / (eta_1 eta_2 ...)``.
+
+    Parameters
+    ----------
+    load_w : float
+        What the last stage delivers. [W]
+    *efficiencies : float
+        Of link, rectifier, regulator, each in (0, 1].
+
+    Returns
+    -------
+    float
+        Power into the first stage. [W]
+
+    References
+    ----------
+    .. [1] Energy balance.
+
+    Examples
+    --------
+    >>> f"{1e3 * drawn_w(1e-3, 0.5, 0.8):.1f} mW"
+    '2.5 mW'
+    """
+    return load_w / math.prod(efficiencies)
 
 
 def digital_scale(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from typing_extensions import override
@@ -17,6 +17,7 @@ class Full(Schedule):
     """Every channel in every bin: the baseline."""
 
     kind: Literal["full"] = "full"
+    moves: ClassVar[bool] = False
 
     @override
     def plan(self, view: View, rng: np.random.Generator) -> Plan:
@@ -26,4 +27,4 @@ class Full(Schedule):
                 f"multiplexer leaves {view.groups.n} wires, one channel each; use round_robin, or "
                 "set implant.multiplexer.cycle: sample"
             )
-        return Plan(view.unroll(np.ones((view.n_rows, view.n_channels), dtype=np.bool_)))
+        return Plan(np.ones((view.n_steps, view.n_channels), dtype=np.bool_))

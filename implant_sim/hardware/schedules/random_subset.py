@@ -10,13 +10,14 @@ from typing_extensions import override
 
 from implant_sim.hardware.kernels import masks
 from implant_sim.hardware.schedules.base import Budgeted, Groups, Plan, View
+from implant_sim.hardware.schedules.wires import refuse_fixed_order
 from sbtt_models.spec import SpecError
 
 __all__ = ["RandomSubset", "draw_subsets"]
 
 
 class RandomSubset(Budgeted):
-    """As many channels in each bin, all subsets that the wires allow equally likely.
+    """As many channels in each step, all subsets that the wires allow equally likely.
 
     Implant and receiver share the seed, so that no side information is sent.
     """
@@ -28,15 +29,16 @@ class RandomSubset(Budgeted):
     @override
     def plan(self, view: View, rng: np.random.Generator) -> Plan:
         k = self.channels_per_bin(view)
-        if not (view.any_order or view.groups.free):
-            raise SpecError(
-                "schedule.kind: random_subset needs a multiplexer that can hold any channel; this "
-                "one has any_order: false; use round_robin"
-            )
+        refuse_fixed_order(view, self.kind)
         if self.per == "bin":
-            return Plan(view.unroll(draw_subsets(view.n_rows, view.groups, k, rng)))
-        of_trial = draw_subsets(len(view.lengths), view.groups, k, rng)
-        return Plan(view.unroll(np.repeat(of_trial, view.lengths, axis=0)))
+            return Plan(draw_subsets(view.n_steps, view.groups, k, rng))
+        if view.trial_steps is None:
+            raise SpecError(
+                f"schedule.dwell: {view.step_s:g} s reaches from one trial into the next, but "
+                "per: trial draws for each trial; leave dwell out"
+            )
+        of_trial = draw_subsets(len(view.trial_steps), view.groups, k, rng)
+        return Plan(np.repeat(of_trial, view.trial_steps, axis=0))
 
 
 def draw_subsets(

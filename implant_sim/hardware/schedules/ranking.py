@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from implant_sim.hardware.schedules.base import Calibration, Groups
+from implant_sim.hardware.schedules.view import Calibration, Groups
 
 __all__ = ["by_rate", "greedy"]
 

@@ -14,7 +14,7 @@ __all__ = ["RoundRobin"]
 
 
 class RoundRobin(Budgeted):
-    """The next channels in each bin, round the array; the clock runs on from trial to trial.
+    """The next channels in each step, round the array; the clock runs on from trial to trial.
 
     With a multiplexer that holds its channel: the next wires, and of each the next channel.
     """
@@ -25,4 +25,4 @@ class RoundRobin(Budgeted):
     def plan(self, view: View, rng: np.random.Generator) -> Plan:
         k = self.channels_per_bin(view)
         groups = view.groups
-        return Plan(view.unroll(masks.round_robin(view.n_rows, groups.start, groups.members, k)))
+        return Plan(masks.round_robin(view.n_steps, groups.start, groups.members, k))

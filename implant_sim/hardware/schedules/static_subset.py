@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int
 from pydantic import Field, NonNegativeInt, model_validator
 from typing_extensions import override
 
-from implant_sim.hardware.physics.information import subset_bits
 from implant_sim.hardware.schedules import ranking
-from implant_sim.hardware.schedules.base import Budgeted, Groups, Plan, View
+from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Plan, View
 from implant_sim.hardware.schedules.random_subset import draw_subsets
-from sbtt_models.spec import Seconds, Spec, SpecError
+from implant_sim.hardware.schedules.wires import checked_channels, refuse_fixed_order
 
-__all__ = ["CalibrationRule", "StaticSubset"]
-
-
-class CalibrationRule(Spec):
-    """How often the data that rank the channels are taken again."""
-
-    every_s: Seconds = Field(86_400.0, gt=0, alias="every")
-    """Time over which the energy of one calibration is spread."""
+__all__ = ["StaticSubset"]
 
 
 class StaticSubset(Budgeted):
@@ -34,6 +26,7 @@ class StaticSubset(Budgeted):
     """
 
     kind: Literal["static_subset"] = "static_subset"
+    moves: ClassVar[bool] = False
     order: Literal["random", "rate", "greedy"] = "random"
     channels: tuple[NonNegativeInt, ...] | None = Field(None, min_length=1)
     """These channels and no others, instead of order and budget."""
@@ -61,35 +54,19 @@ class StaticSubset(Budgeted):
     @override
     def plan(self, view: View, rng: np.random.Generator) -> Plan:
         k = self.channels_per_bin(view)
+        refuse_fixed_order(view, self.kind)
         chosen = self._choose(view, k, rng)
         row = np.zeros(view.n_channels, dtype=np.bool_)
         row[chosen] = True
-        sampled = view.unroll(np.broadcast_to(row, (view.n_rows, view.n_channels)))
+        sampled = np.tile(row, (view.n_steps, 1))
         if self.channels is not None or self.order == "random":
             return Plan(sampled)
-        return Plan(sampled, self.calibration.every_s, subset_bits(view.n_channels, k))
+        return Plan(sampled, self.calibration.every_s, view.groups.subset_bit(k))
 
     def _choose(self, view: View, k: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
         if self.channels is not None:
-            return _checked(np.array(self.channels), view.n_channels, view.groups)
+            return checked_channels(self.channels, view, "channels")
         if self.order == "random":
             return np.flatnonzero(draw_subsets(1, view.groups, k, rng)[0])
         rank = ranking.by_rate if self.order == "rate" else ranking.greedy
         return rank(view.calibrate(), view.groups, k)
-
-
-def _checked(
-    channels: Int[np.ndarray, " chosen"], n_channels: int, groups: Groups
-) -> Int[np.ndarray, " chosen"]:
-    if channels.max() >= n_channels:
-        raise SpecError(
-            f"schedule.channels: channel {channels.max()} of a recording with {n_channels}, "
-            "counted from 0"
-        )
-    wires = groups.of[channels]
-    if len(np.unique(wires)) < len(wires):
-        raise SpecError(
-            "schedule.channels: two of them share a wire of the multiplexer, which holds one in a "
-            "bin; choose others, or set implant.multiplexer.cycle: sample"
-        )
-    return channels

@@ -1,0 +1,123 @@
+"""Calibration: the data that a schedule is tuned on, and what taking them costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Int32
+
+from implant_sim.hardware.activity import CALIBRATE, Action, Activity
+from implant_sim.hardware.encode import encode
+from implant_sim.hardware.implant import Implant
+from implant_sim.hardware.link import send
+from implant_sim.hardware.schedules.base import Calibration, Groups, Plan
+from implant_sim.hardware.sense import Clock, sense
+from sbtt_models.signals import Recording, within
+from sbtt_models.spec import SpecError
+
+__all__ = ["calibration_data", "with_calibration"]
+
+
+def calibration_data(recording: Recording) -> Calibration:
+    """Training and validation trials, and nothing of the others."""
+    trials = recording.split.fitted
+    valid = np.isin(trials, recording.split.valid)
+    if not valid.any():  # all validation trials are tested, too: take some of the training trials
+        valid[::5] = True
+    scored = within(recording.lengths[trials], recording.counts.shape[1])
+    behaviour = recording.behaviour
+    return Calibration(
+        recording.counts[trials],
+        recording.available[trials],
+        valid,
+        None if behaviour is None else behaviour.values[trials].astype(float),
+        scored if behaviour is None else scored & behaviour.valid[trials],
+        recording.bin_s,
+    )
+
+
+def with_calibration(
+    activity: Activity, recording: Recording, implant: Implant, planned: Plan
+) -> Activity:
+    """Charge the data that a schedule was tuned on, spread over the time until they are retaken.
+
+    Charged is what sampling in full costs beyond what the schedule does anyhow. Where the
+    multiplexer holds one channel of a group, the data are taken in as many passes as it has ways.
+
+    Parameters
+    ----------
+    activity : Activity
+        Of the acquisition itself.
+    recording : Recording
+        Its training and validation trials are the data.
+    implant : Implant
+        What takes them.
+    planned : Plan
+        Says how often, and how many bits tell of the choice.
+
+    Returns
+    -------
+    Activity
+        With the actions of calibration added.
+
+    Raises
+    ------
+    SpecError
+        Where a calibration takes longer than the time until the next.
+    """
+    every_s = planned.calibrated_every_s or math.inf
+    clock, counts = _calibration_clock(recording, implant)
+    if clock.duration_s > every_s:
+        raise SpecError(
+            f"schedule.calibration.every: {every_s:g} s is shorter than the calibration itself, "
+            f"{clock.duration_s:g} s of training and validation trials; raise it"
+        )
+    sensed = sense(clock, implant)
+    encoded = encode(counts, clock.sampled, sensed.n_samples, implant)
+    sent = send(encoded.bits, recording.bin_s, implant, None)
+    usual = {(a.component, a.action): a.n_actions / activity.duration_s for a in activity.actions}
+    times = activity.duration_s / every_s  # calibrations within this acquisition
+    rows = []
+    for done in (*sensed.actions, *encoded.actions, *sent.actions):
+        anyhow = usual.get((done.component, done.action), 0.0) * clock.duration_s
+        rows.append(Action(done.component, done.action, max(0.0, done.n_actions - anyhow) * times))
+    told = list(implant.radio.receive(planned.model_bit).items())
+    if planned.side_info_bit > 0:
+        told += implant.radio.send(np.array([math.ceil(planned.side_info_bit)])).actions.items()
+    rows += [Action("radio", name, n * times) for name, n in told]
+    notes = activity.notes
+    if sent.peak_load > 1:
+        notes = (*notes, "calibration data exceed the radio's rate and are sent more slowly")
+    return replace(
+        activity,
+        actions=(*activity.actions, *_merged(rows)),
+        side_info_bps=activity.side_info_bps
+        + (planned.side_info_bit + planned.model_bit) / every_s,
+        notes=notes,
+    )
+
+
+def _merged(rows: list[Action]) -> tuple[Action, ...]:
+    total: dict[tuple[str, str], float] = {}
+    for row in rows:
+        key = row.component, CALIBRATE + row.action
+        total[key] = total.get(key, 0.0) + row.n_actions
+    return tuple(Action(*key, n) for key, n in total.items() if n > 0)
+
+
+def _calibration_clock(
+    recording: Recording, implant: Implant
+) -> tuple[Clock, Int32[np.ndarray, "row channel"]]:
+    data = calibration_data(recording)
+    trials = recording.split.fitted
+    counts = data.counts[within(recording.lengths[trials], data.counts.shape[1])]
+    groups = Groups.by_wire(implant.groups(recording.n_channels))
+    place = np.empty(len(groups.members), dtype=np.int64)
+    place[groups.members] = (
+        np.arange(len(groups.members)) - groups.start[groups.of[groups.members]]
+    )
+    passes = range(int(place.max()) + 1)
+    sampled = [np.broadcast_to(place == p, counts.shape) for p in passes]
+    return Clock(np.concatenate(sampled), recording.bin_s), np.tile(counts, (len(passes), 1))

@@ -1,0 +1,86 @@
+"""Some channels always, the others by turns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from typing_extensions import override
+
+from implant_sim.hardware.kernels import masks
+from implant_sim.hardware.schedules import ranking
+from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Groups, Plan, View
+from implant_sim.hardware.schedules.random_subset import draw_subsets
+from implant_sim.hardware.schedules.wires import checked_channels, refuse_fixed_order
+from sbtt_models.spec import SpecError
+
+__all__ = ["Hybrid"]
+
+
+class Hybrid(Budgeted):
+    """Keep some channels always on, and let the others share what is left of the budget.
+
+    A wire that holds a channel always on has no place for its others: they are never sampled.
+    """
+
+    kind: Literal["hybrid"] = "hybrid"
+    always: tuple[NonNegativeInt, ...] | None = Field(None, min_length=1)
+    """These channels are always on."""
+    n_always: PositiveInt | None = None
+    """So many channels are always on, chosen by `order`."""
+    order: Literal["random", "rate", "greedy"] = "random"
+    """As of static_subset; the last two rank on calibration data, which are charged."""
+    rest: Literal["round_robin", "random_subset"] = "round_robin"
+    """How the others take turns."""
+    calibration: CalibrationRule = CalibrationRule()
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> Hybrid:
+        if (self.always is None) == (self.n_always is None):
+            given = "both are" if self.always is not None else "neither is"
+            raise ValueError(f"give always (channels) or n_always, exactly one: {given} given")
+        if self.always is not None:
+            if len(set(self.always)) < len(self.always):
+                raise ValueError(f"always: {self.always} names a channel twice")
+            if self.order != "random":
+                raise ValueError("order and always exclude each other; leave order out")
+        return self
+
+    @override
+    def plan(self, view: View, rng: np.random.Generator) -> Plan:
+        k = self.channels_per_bin(view)
+        refuse_fixed_order(view, self.kind)
+        n_fixed = self.n_always or len(self.always or ())
+        if n_fixed >= k:
+            raise SpecError(
+                f"schedule.bandwidth: hybrid keeps {n_fixed} channels always on, which leaves "
+                f"nothing of {k} for the others; raise it, or use a static_subset"
+            )
+        fixed = self._choose(view, n_fixed, rng)
+        sampled = np.zeros((view.n_steps, view.n_channels), dtype=np.bool_)
+        sampled[:, fixed] = True
+        others = np.flatnonzero(~np.isin(view.groups.of, view.groups.of[fixed]))
+        by_turns = Groups.by_wire(view.groups.of[others])
+        sampled[:, others] = self._rotate(view.n_steps, by_turns, k - n_fixed, rng)
+        if self.always is not None or self.order == "random":
+            return Plan(sampled)
+        return Plan(sampled, self.calibration.every_s, view.groups.subset_bit(n_fixed))
+
+    def _rotate(
+        self, n_steps: int, groups: Groups, k: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        if self.rest == "random_subset":
+            return draw_subsets(n_steps, groups, k, rng)
+        mask: np.ndarray = masks.round_robin(n_steps, groups.start, groups.members, k)
+        return mask
+
+    def _choose(self, view: View, n: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
+        groups = view.groups
+        if self.always is not None:
+            return checked_channels(self.always, view, "always")
+        if self.order == "random":
+            return np.flatnonzero(draw_subsets(1, groups, n, rng)[0])
+        rank = ranking.by_rate if self.order == "rate" else ranking.greedy
+        return rank(view.calibrate(), groups, n)

@@ -1,0 +1,218 @@
+"""Count what an acquisition does on lists of channels, chunk by chunk, and make no stream.
+
+Gives the activity that `acquire` gives. Time follows the samples taken, and memory holds a few
+numbers for each bin and for each channel. Where a schedule repeats itself, the front end is
+counted over one period, and the rest follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+from jaxtyping import Float, Int, Int32
+
+from implant_sim.hardware.acquire import summarise
+from implant_sim.hardware.activity import Activity
+from implant_sim.hardware.calibration import with_calibration
+from implant_sim.hardware.coverage import of_visits
+from implant_sim.hardware.detect import detect
+from implant_sim.hardware.detection import amplitudes_v, detection, detects
+from implant_sim.hardware.encode import encode_values
+from implant_sim.hardware.feedback import view_of
+from implant_sim.hardware.front_end_count import FrontEndCount
+from implant_sim.hardware.grid import Grid
+from implant_sim.hardware.implant import Implant
+from implant_sim.hardware.link import Sent, send
+from implant_sim.hardware.payload_count import Counts, Drawn, Payload, Recorded
+from implant_sim.hardware.schedules.base import Groups, Schedule, View
+from implant_sim.hardware.schedules.lists import Lists, lists_of
+from implant_sim.hardware.sense import Rules, front_end_actions
+from sbtt_models.signals import Population, Recording, within
+from sbtt_models.spec import SpecError
+
+__all__ = ["Need", "count"]
+
+_SAMPLES_AT_ONCE = 2**16  # of a chunk: its arrays stay in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How much there is to count."""
+
+    n_bins: int
+    n_samples: float
+    """(step, channel), about."""
+    n_channels: int
+
+
+class _NoDataError(SpecError):
+    """Calibration data asked of a population that has none."""
+
+
+def count(
+    recording: Recording | Population,
+    implant: Implant,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    allow: Callable[[Need], None] | None = None,
+    at_once: int = _SAMPLES_AT_ONCE,
+) -> Activity | None:
+    """Count what an implant does for a recording, without the stream.
+
+    Parameters
+    ----------
+    recording : Recording or Population
+        What the electrodes would give.
+    implant : Implant
+        What takes it.
+    schedule : Schedule
+        Which samples it takes.
+    rng : numpy.random.Generator
+        As for `acquire`: the same seed, the same activity. Where a population is detected with
+        misses and false alarms, its rates are changed instead of its counts, which gives other
+        counts of the same distribution.
+    allow : callable, optional
+        Is told what the count will need before it begins, and may raise.
+    at_once : int
+        Samples of a chunk, about. Without effect on the result.
+
+    Returns
+    -------
+    Activity or None
+        None where only `acquire` will do: the schedule is not known as lists, or looks at data
+        that a population does not have; the file has gaps; the entropy bound is asked for.
+
+    Raises
+    ------
+    SpecError
+        As `acquire`.
+    """
+    if implant.compression.kind == "entropy" and implant.processing.feature == "threshold":
+        return None
+    if isinstance(recording, Recording) and recording.recorded is not None:
+        return None
+    for_schedule, for_spikes, for_link, for_noise = rng.spawn(4)
+    times = for_spikes.integers(0, 2**64, dtype=np.uint64)
+    recording = _detected(recording, implant, for_noise)
+    grid = Grid.over(np.asarray(recording.lengths), recording.bin_s, schedule, implant)
+    if allow is not None:
+        allow(Need(grid.n_bins, grid.n_bins, recording.n_channels))
+    view, counts = _offered(recording, implant, grid, times)
+    try:
+        listed = lists_of(schedule, view, for_schedule)
+    except _NoDataError:
+        return None
+    if listed is None:
+        return None
+    lists, planned = listed
+    if allow is not None:
+        n_taken = grid.n_bins * grid.steps_per_bin * lists.mean_size
+        allow(Need(grid.n_bins, n_taken, recording.n_channels))
+    n_clock, step_s = grid.n_bins * grid.steps_per_bin, grid.bin_s / grid.steps_per_bin
+    rules = Rules.of(implant, recording.n_channels, n_clock, step_s)
+    front = FrontEndCount(rules, implant.amplifier.gating != "none", grid.bins_per_step)
+    n_at_once = max(1, round(at_once / lists.mean_size / grid.steps_per_bin)) * grid.steps_per_bin
+    payload = Payload(lists, grid, rules, counts, times, n_at_once)
+    n_samples = _go_through(front, payload, lists, grid, implant, n_at_once)
+    counted, visits = front.finish(grid.n_steps, lists.take(grid.n_steps - 1, 1)[0])
+    encoded = encode_values(payload, n_samples, implant, announced=True)
+    sent = send(encoded.bits, grid.bin_s, implant, for_link)
+    spans_s = n_clock * step_s, grid.bin_s
+    done = front_end_actions(counted, rules, implant)
+    activity = summarise(spans_s, recording.n_channels, implant, done, encoded, sent)
+    activity = replace(
+        activity,
+        bandwidth=counted.n_sampled / n_clock,
+        sampled_fraction=_arrived(payload, sent) / (grid.n_bins * recording.n_channels),
+        notes=(*activity.notes, *grid.notes, *planned.notes),
+    )
+    if planned.calibrated_every_s is not None and isinstance(recording, Recording):
+        activity = with_calibration(activity, recording, implant, planned)
+    valid = counted.n_sampled if payload.valid is None else float(payload.valid.sum())
+    coverage = of_visits(
+        visits,
+        grid.step_s,
+        view.groups.n,
+        valid_fraction=valid / counted.n_sampled,
+        side_info_bps=activity.side_info_bps,
+        link_latency_s=activity.latency_s,
+    )
+    return replace(activity, coverage=coverage)
+
+
+def _detected(
+    recording: Recording | Population, implant: Implant, rng: np.random.Generator
+) -> Recording | Population:
+    if isinstance(recording, Recording):
+        return detect(recording, implant, rng)[0]
+    if not detects(implant):
+        return recording
+    found = detection(implant, amplitudes_v(implant, recording.n_channels, rng.spawn(3)[0]))
+    false_per_bin = found.false_hz * recording.bin_s
+    return replace(recording, mean=recording.mean * found.probability + false_per_bin)
+
+
+def _offered(
+    recording: Recording | Population, implant: Implant, grid: Grid, times: np.uint64
+) -> tuple[View, Counts]:
+    """What the schedule may know, and where counts come from."""
+    if isinstance(recording, Recording):
+        table = recording.counts[within(recording.lengths, recording.counts.shape[1])]
+        return view_of(recording, implant, grid, table, times), Recorded(table)
+
+    def unknown(*_: object) -> NoReturn:
+        raise _NoDataError(f"schedule: {recording.name} has no calibration data")
+
+    n = recording.n_channels
+    view = View(
+        n_steps=grid.n_steps,
+        step_s=grid.step_s,
+        n_channels=n,
+        groups=Groups.by_wire(implant.groups(n)),
+        any_order=implant.multiplexer.any_order,
+        trial_steps=grid.trial_steps,
+        delay_steps=1,
+        calibrate=unknown,
+        observe=unknown,
+    )
+    return view, Drawn(recording)
+
+
+def _go_through(
+    front: FrontEndCount,
+    payload: Payload,
+    lists: Lists,
+    grid: Grid,
+    implant: Implant,
+    n_at_once: int,
+) -> Float[np.ndarray, " bin"]:
+    """Count front end and payload; return the conversions of each bin, where those are sent."""
+    feature = implant.processing.feature
+    if lists.period is not None and feature != "raw" and not payload.partial:
+        front.run(lists, grid.n_steps, n_at_once)
+        payload.count(None, without_counts=feature != "threshold")
+        return np.zeros(grid.n_bins)
+    of_step = np.zeros(grid.n_bins * grid.steps_per_bin)
+
+    def also(
+        first: int, channels: Int32[np.ndarray, " sample"], size: Int[np.ndarray, " step"]
+    ) -> None:
+        before = front.feed(first, channels, size)
+        at, span = first * grid.bins_per_step, grid.bins_per_step
+        here = of_step[at : at + len(size) * span]
+        here += np.repeat(size, span)[: len(here)]
+        if not front.settles_inside:
+            here[::span] += before
+
+    payload.count(also, without_counts=feature != "threshold")
+    samples_per_step = grid.bin_s / grid.steps_per_bin * implant.adc.sample_rate_hz
+    return (of_step * samples_per_step).reshape(grid.n_bins, -1).sum(axis=1)
+
+
+def _arrived(payload: Payload, sent: Sent) -> float:
+    """Full bins, of all channels together, that reached the receiver."""
+    exposure = payload.size if payload.exposure is None else payload.exposure
+    return float(exposure[sent.arrived].sum())

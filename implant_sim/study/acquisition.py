@@ -1,0 +1,57 @@
+"""Hardware only: one operating point, sampled as the implant does, and priced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from implant_sim.hardware.acquire import acquire
+from implant_sim.hardware.activity import Activity
+from implant_sim.hardware.energy import Ledger, price
+from implant_sim.hardware.verdict import Verdict, judge
+from implant_sim.study.keys import stage_seed
+from implant_sim.study.scenario import Scenario
+from implant_sim.study.withhold import HeldOut, hold_out
+from sbtt_models.signals import MaskedStream
+
+__all__ = ["Acquisition", "acquisition"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acquisition:
+    """What an implant delivered of a recording, and what that cost."""
+
+    offered: HeldOut
+    stream: MaskedStream
+    activity: Activity
+    ledger: Ledger
+    verdict: Verdict
+
+
+def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
+    """Sample the recording as the implant does, and price every action.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        One point.
+    repeat : int
+        Counts up from the scenario's seed.
+    root : pathlib.Path
+        Where relative paths of the recording start.
+
+    Raises
+    ------
+    DataError, SpecError
+        If the recording cannot be read, or schedule and implant do not fit it or each other.
+    """
+    recording = scenario.recording.load(root)
+    offered = hold_out(recording, scenario.score, repeat)
+    rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
+    stream, activity = acquire(offered.held_in, scenario.implant, scenario.schedule, rng)
+    ledger = price(activity, scenario.implant)
+    return Acquisition(
+        offered, stream, activity, ledger, judge(ledger, activity, scenario.implant)
+    )
