@@ -1,7 +1,7 @@
-"""A linear dynamical system whose every step may observe other channels: filter, smoother, EM.
+"""A linear dynamical system whose every step may observe other channels: smoother, likelihood, EM.
 
-Exact for gaps: a missing entry adds no information, and nothing is filled in. numpy only, batched
-over sequences, looped over bins.
+Exact for gaps: a missing entry adds no information, and nothing is filled in. Batched over
+sequences, looped over bins.
 
 References
 ----------
@@ -16,10 +16,19 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["LinearDynamics", "Posterior", "initial_guess", "maximise", "smooth_states"]
+from sbtt_models.chain import Chain, Posterior, smooth_chain
+from sbtt_models.moments import LOADING_PRIOR, Moments, by_bin
+from sbtt_models.small_matrices import symmetric
 
-_JITTER = 1e-6
-_PRIOR = 1.0  # [bins] a pull of each loading towards 0: what one observation at x = 1 would tell
+__all__ = [
+    "LinearDynamics",
+    "Posterior",
+    "evidence_of",
+    "initial_guess",
+    "log_likelihood",
+    "maximise",
+    "smooth_states",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +38,7 @@ class LinearDynamics:
     transition: Float[np.ndarray, "state state"]
     """A"""
     innovation: Float[np.ndarray, "state state"]
-    """Covariance of q."""
+    """Covariance of q; positive definite."""
     initial: Float[np.ndarray, "state state"]
     """Covariance of the first state; its mean is 0."""
     loading: Float[np.ndarray, "channel state"]
@@ -39,15 +48,10 @@ class LinearDynamics:
     noise: Float[np.ndarray, " channel"]
     """Variance of r in a full bin; a bin of exposure e has noise / e. [(spikes/bin)^2]"""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Posterior:
-    """The states given all observations of their sequence."""
-
-    mean: Float[np.ndarray, "sequence bin state"]
-    covariance: Float[np.ndarray, "sequence bin state state"]
-    lagged: Float[np.ndarray, "sequence next state state"]
-    """Covariance of the states at t + 1 and t."""
+    @property
+    def chain(self) -> Chain:
+        """The prior of the states."""
+        return Chain(self.transition, self.innovation, self.initial)
 
 
 def smooth_states(
@@ -55,8 +59,9 @@ def smooth_states(
     values: Float[np.ndarray, "sequence bin channel"],
     exposure: Float[np.ndarray, "sequence bin channel"],
     lengths: Int[np.ndarray, " sequence"],
+    pattern: Int[np.ndarray, " sequence"] | None = None,
 ) -> Posterior:
-    """Kalman filter and Rauch–Tung–Striebel smoother in information form.
+    """Kalman filter and smoother in information form.
 
     Parameters
     ----------
@@ -67,58 +72,58 @@ def smooth_states(
         0 where missing.
     lengths : numpy.ndarray
         Bins of each sequence; what comes after them is padding, and 0 in the result.
+    pattern : numpy.ndarray, optional
+        Sequences of equal number have equal exposure and length, so that their covariances are
+        computed once; numbers count up from 0. None: all differ.
+
+    Raises
+    ------
+    DivergedError
+        If a covariance is no longer positive definite.
     """
-    longest_first = np.argsort(-lengths, kind="stable")
-    found = _smooth_sorted(
-        model, values[longest_first], exposure[longest_first], lengths[longest_first]
+    pattern = np.arange(lengths.size) if pattern is None else pattern
+    _, rows = np.unique(pattern, return_index=True)
+    shared = rows if rows.size < lengths.size else slice(None)
+    precision, pull = evidence_of(model, values, exposure, shared)
+    return smooth_chain(model.chain, precision, pull, lengths, pattern)
+
+
+def evidence_of(
+    model: LinearDynamics,
+    values: Float[np.ndarray, "sequence bin channel"],
+    exposure: Float[np.ndarray, "sequence bin channel"],
+    rows: Int[np.ndarray, " row"] | slice = slice(None),
+) -> tuple[Float[np.ndarray, "row bin state state"], Float[np.ndarray, "sequence bin state"]]:
+    """What the observed channels say of the state: precision and pull of a Gaussian factor.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray or slice
+        Sequences for which the precision is wanted.
+    """
+    size = model.loading.shape[1]
+    outer = (model.loading[:, :, None] * model.loading[:, None, :]).reshape(-1, size * size)
+    precision = by_bin(exposure[rows]) @ (outer / model.noise[:, None])
+    pull = by_bin(exposure * (values - model.offset)) @ (model.loading / model.noise[:, None])
+    n_sequences, n_bins, _ = exposure.shape
+    return (
+        precision.reshape(n_bins, -1, size, size).swapaxes(0, 1),
+        pull.reshape(n_bins, n_sequences, size).swapaxes(0, 1),
     )
-    back = np.argsort(longest_first)
-    return Posterior(found.mean[back], found.covariance[back], found.lagged[back])
 
 
-def _smooth_sorted(
+def log_likelihood(
     model: LinearDynamics,
     values: Float[np.ndarray, "sequence bin channel"],
     exposure: Float[np.ndarray, "sequence bin channel"],
     lengths: Int[np.ndarray, " sequence"],
-) -> Posterior:
-    """The recursion; sequences come longest first, so that those still running are the first k."""
-    n_sequences, n_bins, _ = values.shape
-    running = (lengths[None, :] > np.arange(n_bins)[:, None]).sum(axis=1)
-    size = model.transition.shape[0]
-    weight = exposure / model.noise
-    outer = (model.loading[:, :, None] * model.loading[:, None, :]).reshape(-1, size * size)
-    precision = (weight @ outer).reshape(n_sequences, n_bins, size, size)
-    pull = (weight * (values - model.offset)) @ model.loading
-    a, eye = model.transition, _JITTER * np.eye(size)
-    mean = np.zeros((n_sequences, n_bins, size))
-    covariance = np.zeros((n_sequences, n_bins, size, size))
-    ahead_mean = np.zeros((n_sequences, size))
-    ahead = np.broadcast_to(model.initial, (n_sequences, size, size))
-    predicted = np.zeros_like(covariance)
-    for t in range(n_bins):
-        k = running[t]
-        ahead, ahead_mean = ahead[:k], ahead_mean[:k]
-        predicted[:k, t] = ahead
-        # (P^-1 + J)^-1 = (I + P J)^-1 P: no inverse of P, which may be nearly singular
-        gain = np.eye(size) + ahead @ precision[:k, t]
-        covariance[:k, t] = _symmetric(np.linalg.solve(gain, ahead))
-        residual = pull[:k, t] - (precision[:k, t] @ ahead_mean[:, :, None])[:, :, 0]
-        mean[:k, t] = ahead_mean + (covariance[:k, t] @ residual[:, :, None])[:, :, 0]
-        ahead_mean = mean[:k, t] @ a.T
-        ahead = a @ covariance[:k, t] @ a.T + model.innovation
-    lagged = np.zeros((n_sequences, max(n_bins - 1, 0), size, size))
-    for t in range(n_bins - 2, -1, -1):
-        k = running[t + 1]
-        back = np.linalg.solve(predicted[:k, t + 1] + eye, a @ covariance[:k, t])
-        back = back.transpose(0, 2, 1)
-        surprise = mean[:k, t + 1] - mean[:k, t] @ a.T
-        mean[:k, t] += (back @ surprise[:, :, None])[:, :, 0]
-        lagged[:k, t] = covariance[:k, t + 1] @ back.transpose(0, 2, 1)
-        change = covariance[:k, t + 1] - predicted[:k, t + 1]
-        smoothed = covariance[:k, t] + back @ change @ back.transpose(0, 2, 1)
-        covariance[:k, t] = _symmetric(smoothed)
-    return Posterior(mean, covariance, lagged)
+) -> Float[np.ndarray, " sequence"]:
+    """Of the observed entries of each sequence, the states integrated out. [nat]"""
+    found = smooth_states(model, values, exposure, lengths)
+    seen = exposure > 0
+    variance = model.noise / np.where(seen, exposure, 1.0)
+    alone = -0.5 * (np.log(2 * np.pi * variance) + (values - model.offset) ** 2 / variance)
+    return np.where(seen, alone, 0.0).sum((1, 2)) + found.evidence
 
 
 def maximise(
@@ -127,6 +132,7 @@ def maximise(
     exposure: Float[np.ndarray, "sequence bin channel"],
     inside: Float[np.ndarray, "sequence bin"],
     least_noise: Float[np.ndarray, " channel"],
+    prior: float = LOADING_PRIOR,
 ) -> LinearDynamics:
     """The parameters that best explain the expected states (the M step).
 
@@ -136,38 +142,24 @@ def maximise(
         1 for bins that belong to their sequence, 0 for padding.
     least_noise : numpy.ndarray
         Floor of the noise variance, so that a silent channel is not infinitely trusted.
+    prior : float
+        Pull of each loading towards 0: what so many observations at x = 1 would tell. [bins]
     """
-    size = posterior.mean.shape[2]
-    second = posterior.covariance + posterior.mean[..., :, None] * posterior.mean[..., None, :]
-    cross = posterior.lagged + posterior.mean[:, 1:, :, None] * posterior.mean[:, :-1, None, :]
-    pair = inside[:, 1:, None, None]
-    before, after = (second[:, :-1] * pair).sum((0, 1)), (second[:, 1:] * pair).sum((0, 1))
-    moved = (cross * pair).sum((0, 1))
-    eye = _JITTER * np.eye(size)
-    transition = np.linalg.solve(before + eye, moved.T).T
-    innovation = _symmetric(after - transition @ moved.T) / max(float(pair.sum()), 1.0) + eye
+    return from_moments(Moments.of(posterior, values, exposure, inside), least_noise, prior)
 
-    # loading and offset of each channel: weighted regression on [x, 1] over its observed bins
-    flat = exposure.reshape(-1, exposure.shape[2])
-    state = posterior.mean.reshape(-1, size)
-    joint = np.concatenate([state, np.ones((state.shape[0], 1))], axis=1)
-    moments = np.zeros((flat.shape[1], size + 1, size + 1))
-    moments[:, :size, :size] = (flat.T @ second.reshape(-1, size * size)).reshape(-1, size, size)
-    moments[:, :size, size] = moments[:, size, :size] = flat.T @ state
-    moments[:, size, size] = flat.sum(0)
-    target = (flat * values.reshape(flat.shape)).T @ joint  # (channel, state + 1)
-    ridge = np.diag([_PRIOR] * size + [_JITTER])
-    solved = np.linalg.solve(moments + ridge, target[:, :, None])[:, :, 0]
-    squares = (flat * values.reshape(flat.shape) ** 2).sum(0)
-    explained = 2 * (solved * target).sum(1) - np.einsum("ci,cij,cj->c", solved, moments, solved)
-    noise = (squares - explained) / np.maximum((flat > 0).sum(0), 1)
+
+def from_moments(
+    moments: Moments, least_noise: Float[np.ndarray, " channel"], prior: float
+) -> LinearDynamics:
+    """The M step from sums over all sequences."""
+    chain, read_out = moments.chain.best(), moments.read_out.best(least_noise, prior)
     return LinearDynamics(
-        transition,
-        innovation,
-        _symmetric(second[:, 0].mean(0)) + eye,
-        solved[:, :size],
-        solved[:, size],
-        np.maximum(noise, least_noise),
+        chain.transition,
+        chain.innovation,
+        chain.initial,
+        read_out.loading,
+        read_out.offset,
+        read_out.noise,
     )
 
 
@@ -180,7 +172,7 @@ def initial_guess(
     """Principal components of smoothed rates, and how they follow one another."""
     rows = smoothed[inside > 0]
     offset = rows.mean(0)
-    _, strength, directions = np.linalg.svd(rows - offset, full_matrices=False)
+    strength, directions = _principal(rows - offset)
     size = min(size, directions.shape[0])
     scale = np.maximum(strength[:size] / np.sqrt(max(rows.shape[0], 1)), 1e-3)
     loading = directions[:size].T * scale
@@ -190,11 +182,15 @@ def initial_guess(
     # smoothed states move too slowly: leave room, and let EM find how fast they really are
     transition *= 0.95
     innovation = np.eye(size) - transition @ transition.T
-    values, vectors = np.linalg.eigh(_symmetric(innovation))
+    values, vectors = np.linalg.eigh(symmetric(innovation))
     innovation = (vectors * np.maximum(values, 0.02)) @ vectors.T
     noise = np.maximum(offset, least_noise)
     return LinearDynamics(transition, innovation, np.eye(size), loading, offset, noise)
 
 
-def _symmetric(matrix: Float[np.ndarray, "*batch n n"]) -> Float[np.ndarray, "*batch n n"]:
-    return 0.5 * (matrix + np.swapaxes(matrix, -1, -2))
+def _principal(
+    rows: Float[np.ndarray, "row channel"],
+) -> tuple[Float[np.ndarray, " channel"], Float[np.ndarray, "channel channel"]]:
+    """Singular values and right singular vectors, strongest first."""
+    squares, vectors = np.linalg.eigh(rows.T @ rows)  # far cheaper than the vectors of all rows
+    return np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1].T

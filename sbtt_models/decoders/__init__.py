@@ -8,23 +8,40 @@ from pydantic import Field
 
 from sbtt_models.decoders.autoencoder import Autoencoder
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Setting
+from sbtt_models.decoders.factor_analysis import FactorAnalysis
+from sbtt_models.decoders.gpfa import GPFA
 from sbtt_models.decoders.kalman import Kalman
 from sbtt_models.decoders.lfads import LFADS
+from sbtt_models.decoders.poisson_lds import PoissonLDS
 from sbtt_models.decoders.smoothing import Interpolation, Smoothing
+from sbtt_models.decoders.zero_filled import ZeroFilled
 
 __all__ = [
+    "GPFA",
     "LFADS",
     "AnyDecoder",
     "Autoencoder",
     "DecoderSpec",
+    "FactorAnalysis",
     "Fitted",
     "Interpolation",
     "Kalman",
     "NeuralSpec",
+    "PoissonLDS",
     "Setting",
     "Smoothing",
+    "ZeroFilled",
 ]
 
 AnyDecoder = Annotated[
-    Autoencoder | LFADS | Kalman | Smoothing | Interpolation, Field(discriminator="kind")
+    Autoencoder
+    | LFADS
+    | Kalman
+    | FactorAnalysis
+    | GPFA
+    | PoissonLDS
+    | ZeroFilled
+    | Smoothing
+    | Interpolation,
+    Field(discriminator="kind"),
 ]

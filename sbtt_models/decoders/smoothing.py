@@ -19,7 +19,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
-from sbtt_models.means import channel_rates
+from sbtt_models.means import channel_rates, smoothed_rates
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.spec import Seconds
 from sbtt_models.training import Training
@@ -93,14 +93,7 @@ def smooth(
     stream: MaskedStream, sd_bins: float, prior: float, means: Float[np.ndarray, " channel"]
 ) -> Float32[np.ndarray, "trial bin channel"]:
     """Mask-normalised Gaussian smoothing; see :class:`Smoothing`. [spikes/bin]"""
-    # trials end with zeros for both count and exposure, so padding never enters a mean;
-    # the kernel is scaled to 1 at its centre, so that `prior` counts samples
-    from scipy.ndimage import gaussian_filter1d  # slow to import, and not needed to validate
-
-    scale = sd_bins * np.sqrt(2 * np.pi)
-    spikes = gaussian_filter1d(stream.counts.astype(np.float32), sd_bins, axis=1, mode="constant")
-    seen = gaussian_filter1d(stream.exposure, sd_bins, axis=1, mode="constant")
-    rates = (spikes * scale + prior * means) / (seen * scale + prior)
+    rates = smoothed_rates(stream.counts, stream.exposure, means, sd_bins, prior)
     return rates.astype(np.float32)
 
 

@@ -11,7 +11,18 @@ import pytest
 import torch
 
 import sbtt_models
-from sbtt_models.decoders import LFADS, AnyDecoder, Autoencoder, Interpolation, Kalman, Smoothing
+from sbtt_models.decoders import (
+    GPFA,
+    LFADS,
+    AnyDecoder,
+    Autoencoder,
+    FactorAnalysis,
+    Interpolation,
+    Kalman,
+    PoissonLDS,
+    Smoothing,
+    ZeroFilled,
+)
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.decoders.lfads import Controller, InitialCondition
 from sbtt_models.losses import selective_loss
@@ -28,6 +39,10 @@ SMALL = {
         controller=Controller(encoder=5, size=4, outputs=2),
     ),
     "kalman": Kalman(size=3, iterations=6),
+    "factor_analysis": FactorAnalysis(size=2, prior=1.0, iterations=4),
+    "gpfa": GPFA(size=2, order=2, scale_bins=3.0, prior=1.0, iterations=3),
+    "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=3),
+    "zero_filled": ZeroFilled(network=Autoencoder(hidden=6, generator=5)),
     "smoothing": Smoothing(),
     "interpolation": Interpolation(),
 }

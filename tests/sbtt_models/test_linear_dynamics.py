@@ -5,7 +5,6 @@ import pytest
 
 from sbtt_models.linear_dynamics import (
     LinearDynamics,
-    Posterior,
     initial_guess,
     maximise,
     smooth_states,
@@ -144,7 +143,7 @@ def test_padding_teaches_nothing() -> None:
     wide_values, wide_exposure = np.pad(values, pad, constant_values=5.0), np.pad(exposure, pad)
     wide_posterior = smooth_states(truth, wide_values, wide_exposure, whole(values))
     wide = maximise(
-        Posterior(*(getattr(wide_posterior, n) for n in ("mean", "covariance", "lagged"))),
+        wide_posterior,
         wide_values,
         wide_exposure,
         np.pad(np.ones((6, 9)), ((0, 0), (0, 4))),

@@ -1,0 +1,148 @@
+"""What all linear latent decoders share: settings, the walk through them, and their result."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float, Float32
+from pydantic import Field
+from typing_extensions import override
+
+from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
+from sbtt_models.linear_data import Batch
+from sbtt_models.linear_fit import (
+    WINDOW,
+    Choice,
+    Family,
+    LatentModel,
+    Search,
+    Validation,
+    find,
+    positive,
+)
+from sbtt_models.means import channel_rates
+from sbtt_models.signals import MaskedStream
+from sbtt_models.training import Training
+from sbtt_models.windows import cut, stitch
+
+__all__ = ["CausalSpec", "FittedLinear", "LinearSpec"]
+
+_SIZES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 30, 40)
+
+
+class LinearSpec(DecoderSpec):
+    """A latent model fitted by expectation maximisation; members only say which.
+
+    The iteration that best predicts withheld observed entries of the validation trials is kept,
+    and what is left to None is chosen by the same loss, out of no more settings than a smoothing
+    baseline tries.
+    """
+
+    grids: ClassVar[Mapping[str, tuple[float, ...]]] = {}
+    """Fields that None leaves to validation, with the values that are tried; until it is a
+    field's turn, its first value is used."""
+
+    size: int | None = Field(None, ge=1, le=512)
+    """Latent dimensions. None: the best of a grid from 1 to 40."""
+    iterations: int = Field(30, ge=1, le=10_000)
+    """The most EM iterations; five in a row that are no better end it."""
+
+    @abstractmethod
+    def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
+        """The family of models, for channels of known mean. [spikes/bin]"""
+
+    @property
+    def waits(self) -> int | None:
+        """Later bins that an inference may use; None: all."""
+        return None
+
+    @override
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        start = time.perf_counter()
+        n_bins = min(WINDOW, int(stream.lengths.max()))
+        train = Batch.of(stream, cut(stream.lengths, stream.split.train, n_bins, n_bins))
+        means = channel_rates(stream.trials(stream.split.train))
+        sizes = tuple(size for size in _SIZES if size <= means.size)
+        settings = {
+            name: values if getattr(self, name) is None else (float(getattr(self, name)),)
+            for name, values in self.grids.items()
+        }
+        search = Search(sizes if self.size is None else (self.size,), settings, self.iterations)
+        judge = Validation.of(stream, means, self.waits)
+        found = find(self.family(means), train, judge, search, setting.progress)
+        return FittedLinear(
+            found.model,
+            found.choice,
+            means,
+            n_bins,
+            self.waits,
+            len(found.history) - 1,
+            time.perf_counter() - start,
+            found.history,
+        )
+
+
+class CausalSpec(LinearSpec):
+    """A linear latent decoder that can also run forward only."""
+
+    causal: bool = False
+    """Infer each bin from the bins up to it only, as a closed loop must."""
+    lookahead_bins: int = Field(0, ge=0, le=1000)
+    """Later bins that a causal inference waits for: its latency. [bins]"""
+
+    @property
+    @override
+    def waits(self) -> int | None:
+        return self.lookahead_bins if self.causal else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedLinear:
+    """A latent model with its settings and parameters found."""
+
+    model: LatentModel
+    choice: Choice
+    means: Float[np.ndarray, " channel"]
+    window_bins: int
+    waits: int | None
+    epochs: int
+    train_s: float
+    history: tuple[Mapping[str, float], ...] = field(repr=False)
+
+    @property
+    def n_parameters(self) -> int:
+        """Free numbers of the model."""
+        return self.model.n_parameters
+
+    def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
+        """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        trials = np.arange(stream.lengths.size)
+        if self.waits is not None:  # a filter runs through each trial once, from its start
+            n_bins = int(stream.lengths.max())
+            batch = Batch.of(stream, cut(stream.lengths, trials, n_bins, n_bins))
+            rates = np.zeros(stream.counts.shape, np.float32)
+            rates[:, :n_bins] = self._positive(batch)
+            return rates
+        windows = cut(stream.lengths, trials, self.window_bins, max(self.window_bins // 2, 1))
+        pieces = self._positive(Batch.of(stream, windows))
+        return stitch(pieces, windows, stream.counts.shape)
+
+    def _positive(self, batch: Batch) -> Float32[np.ndarray, "sequence bin channel"]:
+        return positive(self.model.rates(batch, self.waits), self.means).astype(np.float32)
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write ``weights.safetensors`` and ``history.json``."""
+        from safetensors.numpy import save_file
+
+        weights, history = folder / "weights.safetensors", folder / "history.json"
+        arrays = self.model.arrays()
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, weights)
+        history.write_text(json.dumps([dict(row) for row in self.history]), encoding="utf-8")
+        return weights, history

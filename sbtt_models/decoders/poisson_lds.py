@@ -1,0 +1,35 @@
+"""Linear dynamics with Poisson counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+from typing_extensions import override
+
+from sbtt_models.decoders.linear import CausalSpec
+from sbtt_models.linear_fit import Family
+from sbtt_models.poisson_model import PoissonFamily
+
+__all__ = ["PoissonLDS"]
+
+
+class PoissonLDS(CausalSpec):
+    """Linear latent dynamics whose exponential drives Poisson counts, for every pattern of gaps.
+
+    The likelihood is that of the counts themselves, rate times exposure; the posterior of the
+    states is approximated by a Gaussian about its mode (Laplace), in EM as in inference.
+    """
+
+    grids: ClassVar[Mapping[str, tuple[float, ...]]] = {"prior": (10.0, 1.0, 100.0)}
+
+    kind: Literal["poisson_lds"] = "poisson_lds"
+    prior: float | None = Field(None, ge=0)
+    """Precision of each loading about 0, for log rates. None: the best of 1, 10 and 100."""
+
+    @override
+    def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
+        return PoissonFamily(means)

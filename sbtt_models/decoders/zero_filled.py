@@ -1,0 +1,87 @@
+"""The rival that selective backpropagation must beat: a network that takes gaps for silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Float, Float32
+from pydantic import Field
+from typing_extensions import override
+
+from sbtt_models.decoders.autoencoder import Autoencoder
+from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
+from sbtt_models.decoders.lfads import LFADS
+from sbtt_models.signals import MaskedStream, within
+from sbtt_models.training import Training
+
+__all__ = ["FittedZeroFilled", "ZeroFilled", "zero_filled"]
+
+
+class ZeroFilled(DecoderSpec):
+    """Train a network on a stream whose gaps are filled with zeros, as if silence had been seen.
+
+    Loss and input then count every missing sample as a bin without spikes, so the network infers
+    about rate times the share of samples taken. `rescale` divides by that share.
+    """
+
+    kind: Literal["zero_filled"] = "zero_filled"
+    network: Annotated[Autoencoder | LFADS, Field(discriminator="kind")] = Autoencoder()
+    """What is trained."""
+    rescale: bool = True
+    """Divide each channel's rates by its mean exposure in training. False: raw."""
+
+    @override
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        share = np.ones(stream.n_channels)
+        if self.rescale:
+            train = stream.trials(stream.split.train)
+            share = train.exposure.sum((0, 1), dtype=np.float64) / train.lengths.sum()
+            share[share == 0] = 1.0  # nothing is known of such a channel, rescaled or not
+        return FittedZeroFilled(self.network.fit(zero_filled(stream), training, setting), share)
+
+
+def zero_filled(stream: MaskedStream) -> MaskedStream:
+    """The same counts, with every bin of every trial called fully observed."""
+    inside = within(stream.lengths, stream.counts.shape[1]).astype(np.float32)
+    exposure = np.broadcast_to(inside[:, :, None], stream.counts.shape)
+    return replace(stream, exposure=np.ascontiguousarray(exposure))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedZeroFilled:
+    """A network trained on zeros, and what its rates are divided by."""
+
+    fitted: Fitted
+    share: Float[np.ndarray, " channel"]
+
+    @property
+    def n_parameters(self) -> int:
+        """Of the network."""
+        return self.fitted.n_parameters
+
+    @property
+    def epochs(self) -> int:
+        """Of the network."""
+        return self.fitted.epochs
+
+    @property
+    def train_s(self) -> float:
+        """Of the network. [s]"""
+        return self.fitted.train_s
+
+    @property
+    def history(self) -> tuple[Mapping[str, float], ...]:
+        """Of the network; its losses count the zeros filled in."""
+        return self.fitted.history
+
+    def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
+        """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        return (self.fitted.rates(zero_filled(stream)) / self.share).astype(np.float32)
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write what the network writes."""
+        return self.fitted.save(folder)

@@ -1,0 +1,168 @@
+"""Linear dynamical systems with Gaussian noise as latent models, and how EM improves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
+
+import numpy as np
+from jaxtyping import Float
+
+from sbtt_models.chain_filter import filter_chain
+from sbtt_models.linear_data import Batch
+from sbtt_models.linear_dynamics import (
+    LinearDynamics,
+    Posterior,
+    evidence_of,
+    from_moments,
+    initial_guess,
+    smooth_states,
+)
+from sbtt_models.linear_fit import Choice, Family
+from sbtt_models.matern import better_scales, matern_chain
+from sbtt_models.means import smoothed_rates
+from sbtt_models.moments import (
+    ChainMoments,
+    Moments,
+    ReadOut,
+    ReadOutMoments,
+    second_moments,
+)
+
+SMOOTHING = 3.0  # [bins] kernel of the first guess
+
+__all__ = ["GaussianModel", "GaussianProcessFamily", "KalmanFamily", "filtered_states"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GaussianModel:
+    """A linear dynamical system; see :class:`sbtt_models.linear_fit.LatentModel`."""
+
+    system: LinearDynamics
+    n_parameters: int
+    scales: Float[np.ndarray, " latent"] | None = None
+    """Time constants, where the states are Gaussian processes. [bins]"""
+
+    def rates(
+        self, batch: Batch, lookahead: int | None
+    ) -> Float[np.ndarray, "sequence bin channel"]:
+        """Read the mean states out."""
+        if lookahead is not None:
+            states = filtered_states(self.system, batch, lookahead)
+        else:
+            states = np.concatenate([found.mean for found, _ in _expected(self.system, batch)])
+        return states @ self.system.loading.T + self.system.offset
+
+    def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
+        """All parameters by name."""
+        named = {field.name: getattr(self.system, field.name) for field in fields(self.system)}
+        return named if self.scales is None else named | {"scales": self.scales}
+
+
+def filtered_states(
+    model: LinearDynamics, batch: Batch, lookahead: int
+) -> Float[np.ndarray, "sequence bin state"]:
+    """Mean states given the samples up to their own bin and `lookahead` bins more."""
+    n_sequences, n_bins, n_channels = batch.counts.shape
+    nothing = np.zeros((n_sequences, 1, n_channels))
+
+    def look(t: int, known: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        del known, given
+        values, exposure = nothing, nothing
+        if t < n_bins:
+            values, exposure = batch.values[:, t : t + 1], batch.exposure[:, t : t + 1]
+        precision, pull = evidence_of(model, values, exposure)
+        return precision[:, 0], pull[:, 0]
+
+    states = np.empty((n_sequences, n_bins, model.transition.shape[0]))
+    for t, state in enumerate(filter_chain(model.chain, look, n_sequences, n_bins, lookahead)):
+        states[:, t] = state.mean
+    return states
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KalmanFamily(Family[GaussianModel]):
+    """Linear dynamics of any kind. Setting: `prior`, the pull of the loadings towards 0."""
+
+    means: Float[np.ndarray, " channel"]
+    least_noise: Float[np.ndarray, " channel"]
+
+    def first(self, batch: Batch, choice: Choice) -> GaussianModel:
+        """Principal components of smoothed rates."""
+        smoothed = smoothed_rates(batch.counts, batch.exposure, self.means, SMOOTHING, 0.5)
+        size = min(choice.size, self.means.size)
+        system = initial_guess(smoothed, batch.inside, size, self.least_noise)
+        size, n = system.transition.shape[0], self.means.size
+        n_parameters = 2 * size * size + size * (size + 1) // 2 + n * (size + 2)
+        return GaussianModel(system, n_parameters)
+
+    def climb(self, model: GaussianModel, batch: Batch, choice: Choice) -> Iterator[GaussianModel]:
+        """Expectation maximisation."""
+        while True:
+            sums = [
+                Moments.of(found, part.values, part.exposure, part.inside)
+                for found, part in _expected(model.system, batch)
+            ]
+            moments = reduce(add, sums)
+            system = from_moments(moments, self.least_noise, choice.settings["prior"])
+            model = GaussianModel(system, model.n_parameters)
+            yield model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GaussianProcessFamily(Family[GaussianModel]):
+    """Independent Matérn processes.
+
+    Settings: `order` of the kernel, `scale_bins` to begin with, and `prior`, the pull of the
+    loadings towards 0.
+    """
+
+    means: Float[np.ndarray, " channel"]
+    least_noise: Float[np.ndarray, " channel"]
+    learn_scales: bool
+    """Each process gets a time constant of its own."""
+
+    def first(self, batch: Batch, choice: Choice) -> GaussianModel:
+        """Principal components of smoothed rates."""
+        guess = KalmanFamily(self.means, self.least_noise).first(batch, choice).system
+        scales = np.full(guess.loading.shape[1], choice.settings["scale_bins"])
+        read_out = ReadOut(guess.loading, guess.offset, guess.noise)
+        return self._model(scales, int(choice.settings["order"]), read_out)
+
+    def climb(self, model: GaussianModel, batch: Batch, choice: Choice) -> Iterator[GaussianModel]:
+        """Expectation maximisation over loadings, offsets, noise and time constants."""
+        order = int(choice.settings["order"])
+        begin = np.full(choice.size, choice.settings["scale_bins"])
+        scales = begin if model.scales is None else model.scales
+        while True:
+            chains, read_outs = [], []
+            for found, part in _expected(model.system, batch):
+                second = second_moments(found)
+                chains.append(ChainMoments.of(found, second, part.inside))
+                shown = found.mean[..., ::order], second[..., ::order, ::order]
+                read_outs.append(ReadOutMoments.of(*shown, part.values, part.exposure))
+            if self.learn_scales:
+                scales = better_scales(scales, order, reduce(add, chains))
+            read_out = reduce(add, read_outs).best(self.least_noise, choice.settings["prior"])
+            model = self._model(scales, order, read_out)
+            yield model
+
+    def _model(
+        self, scales: Float[np.ndarray, " latent"], order: int, read_out: ReadOut
+    ) -> GaussianModel:
+        chain = matern_chain(scales, order)
+        loading = np.zeros((self.means.size, chain.size))
+        loading[:, ::order] = read_out.loading  # derivatives are not seen
+        parts = (chain.transition, chain.innovation, chain.initial, loading)
+        system = LinearDynamics(*parts, read_out.offset, read_out.noise)
+        n_parameters = self.means.size * (scales.size + 2) + scales.size
+        return GaussianModel(system, n_parameters, scales)
+
+
+def _expected(model: LinearDynamics, batch: Batch) -> Iterator[tuple[Posterior, Batch]]:
+    """The E step, one part of the data after the other."""
+    for part in batch.parts(model.transition.shape[0]):
+        found = smooth_states(model, part.values, part.exposure, part.lengths, part.pattern)
+        yield found, part

@@ -1,0 +1,116 @@
+"""Linear dynamics with Poisson counts as a latent model, and how EM improves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
+
+import numpy as np
+from jaxtyping import Float
+
+from sbtt_models.chain_filter import filter_chain
+from sbtt_models.linear_data import Batch
+from sbtt_models.linear_dynamics import initial_guess
+from sbtt_models.linear_fit import Choice, Family
+from sbtt_models.means import smoothed_rates
+from sbtt_models.moments import ChainMoments, second_moments
+from sbtt_models.poisson_dynamics import PoissonDynamics, filter_evidence, laplace
+from sbtt_models.poisson_read_out import ExpectedStates, better_read_out, expected_rates
+
+__all__ = ["PoissonFamily", "PoissonModel"]
+
+_SMOOTHING = 3.0  # [bins] kernel of the first guess
+_STEPS = 6  # Newton steps of an E step, which begins where the last one ended
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoissonModel:
+    """A Poisson system; see :class:`sbtt_models.linear_fit.LatentModel`."""
+
+    system: PoissonDynamics
+
+    @property
+    def n_parameters(self) -> int:
+        """Free numbers of the system."""
+        n_channels, size = self.system.loading.shape
+        return 2 * size * size + size * (size + 1) // 2 + n_channels * (size + 1)
+
+    def rates(
+        self, batch: Batch, lookahead: int | None
+    ) -> Float[np.ndarray, "sequence bin channel"]:
+        """Expected rates given the posterior of the states."""
+        if lookahead is not None:
+            return _filtered_rates(self.system, batch, lookahead)
+        rates = []
+        for part in batch.parts(self.system.chain.size):
+            found = laplace(self.system, part.counts, part.exposure, part.lengths)
+            seen = found.mean, found.covariance
+            rates.append(expected_rates(self.system.loading, self.system.offset, *seen))
+        return np.concatenate(rates)
+
+    def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
+        """All parameters by name."""
+        return {field.name: getattr(self.system, field.name) for field in fields(self.system)}
+
+
+def _filtered_rates(
+    model: PoissonDynamics, batch: Batch, lookahead: int
+) -> Float[np.ndarray, "sequence bin channel"]:
+    """Rates given the samples up to their own bin and `lookahead` bins more."""
+    n_sequences, n_bins, n_channels = batch.counts.shape
+    nothing = np.zeros((n_sequences, n_channels))
+
+    def look(t: int, known: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        inside = t < n_bins
+        counts = batch.counts[:, t] if inside else nothing
+        exposure = batch.exposure[:, t] if inside else nothing
+        return filter_evidence(model, counts, exposure, known, given)
+
+    rates = np.empty(batch.counts.shape)
+    for t, state in enumerate(filter_chain(model.chain, look, n_sequences, n_bins, lookahead)):
+        one = state.mean[:, None], state.covariance[:, None]
+        rates[:, t] = expected_rates(model.loading, model.offset, *one)[:, 0]
+    return rates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoissonFamily(Family[PoissonModel]):
+    """Poisson linear dynamics. Setting: `prior`, the precision of the loadings."""
+
+    means: Float[np.ndarray, " channel"]
+
+    def first(self, batch: Batch, choice: Choice) -> PoissonModel:
+        """Principal components of the logarithm of smoothed rates."""
+        smoothed = smoothed_rates(batch.counts, batch.exposure, self.means, _SMOOTHING, 0.5)
+        size = min(choice.size, self.means.size)
+        least = np.full(self.means.size, 1e-3)
+        guess = initial_guess(np.log(smoothed), batch.inside, size, least)
+        chain = guess.transition, guess.innovation, guess.initial
+        return PoissonModel(PoissonDynamics(*chain, guess.loading, np.log(self.means)))
+
+    def climb(self, model: PoissonModel, batch: Batch, choice: Choice) -> Iterator[PoissonModel]:
+        """Expectation maximisation with Laplace's approximation."""
+        system = model.system
+        parts = list(batch.parts(system.chain.size))
+        starts: list[Float[np.ndarray, "..."] | None] = [None] * len(parts)
+        while True:
+            chains, states = [], []
+            for i, part in enumerate(parts):
+                seen = part.counts, part.exposure
+                found = laplace(system, *seen, part.lengths, starts[i], _STEPS)
+                starts[i] = found.mean
+                chains.append(ChainMoments.of(found, second_moments(found), part.inside))
+                states.append(ExpectedStates.of(found, *seen))
+            chain = reduce(add, chains).best()
+            loading, offset = better_read_out(
+                system.loading,
+                system.offset,
+                ExpectedStates.joined(states),
+                choice.settings["prior"],
+            )
+            system = PoissonDynamics(
+                chain.transition, chain.innovation, chain.initial, loading, offset
+            )
+            yield PoissonModel(system)
