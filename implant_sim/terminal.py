@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "complain",
+    "json_text",
     "print_budget",
+    "print_budgets",
     "print_fit",
     "print_json",
+    "print_json_list",
     "print_results",
     "print_silicon",
     "print_tornado",
@@ -29,8 +32,8 @@ __all__ = [
 ]
 
 _SHOWN = (
-    "status", "power_w", "heat_k", "within_limits", "rate_r2_expected", "bits_per_spike_all",
-    "velocity_r2", "train_s",
+    "status", "power_w", "power_p10_w", "power_p90_w", "heat_k", "within_limits",
+    "rate_r2_expected", "bits_per_spike_all", "velocity_r2", "train_s",
 )  # fmt: skip
 
 
@@ -42,6 +45,20 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def print_json(value: Any) -> None:
     """JSON on stdout; what is not finite becomes null."""
     typer.echo(json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=True))
+
+
+def json_text(value: Any) -> str:
+    """The same on one line."""
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=True)
+    except (TypeError, ValueError):  # numpy's numbers, or what is not finite
+        return json.dumps(_plain(value), allow_nan=False, ensure_ascii=True)
+
+
+def print_json_list(head: Mapping[str, Any], name: str, texts: Sequence[str]) -> None:
+    """An object on stdout that ends in a list, of which each entry has a line of its own."""
+    begin = json_text(head).removesuffix("}")
+    typer.echo(f"{begin}, {json.dumps(name)}: [\n" + ",\n".join(texts) + "\n]}")
 
 
 def _plain(value: Any) -> Any:
@@ -89,6 +106,16 @@ def print_budget(
         if value is not None and name not in ("status", "point", "repeat"):
             say(f"  {name}: {_cell(value)}")
     say("")
+
+
+def print_budgets(points: Sequence[Mapping[str, Any]], axes: Iterable[str]) -> None:
+    """Many points, a line each."""
+    columns = (
+        "status", "power_w", "power_p10_w", "power_p90_w", "heat_k", "link_rate_bps", "latency_s",
+        "within_limits", "limited_by", "margin", "error",
+    )  # fmt: skip
+    kept = [name for name in columns if any(point.get(name) not in (None, "") for point in points)]
+    _print_table(["point", *axes, *kept], points)
 
 
 def print_tornado(found: Tornado) -> None:

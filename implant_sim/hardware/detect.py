@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from implant_sim.hardware.detection import amplitudes_v, detection, detects
 from implant_sim.hardware.implant import Implant
 from sbtt_models.signals import Detector, Recording
 
@@ -37,8 +36,11 @@ def detect(
     Detector or None
         What the receiver knows of it; None where the implant has no threshold of its own.
     """
-    if not detects(implant):
+    if implant.processing.threshold_sigma is None:
         return recording, None
+    # only where it is needed: it brings scipy, which takes longer to import than all this
+    from implant_sim.hardware.detection import amplitudes_v, detection
+
     for_amplitudes, for_misses, for_alarms = rng.spawn(3)
     found = detection(implant, amplitudes_v(implant, recording.n_channels, for_amplitudes))
     false_per_bin = np.full(recording.n_channels, found.false_hz * recording.bin_s)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from implant_sim.hardware.activity import Activity, priced_as
+from implant_sim.hardware.activity import Action, Activity, priced_as
 from implant_sim.hardware.components.base import SourceKind
 from implant_sim.hardware.implant import COMPONENTS, Implant
 from sbtt_models.spec import SpecError
 
-__all__ = ["Ledger", "Row", "price"]
+__all__ = ["LOSSES", "Ledger", "Row", "price", "priced"]
+
+LOSSES = ("regulate", "rectify", "link")
+"""Stages of delivery, from the load outwards; each must pass on what all behind it draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,32 @@ def price(activity: Activity, implant: Implant) -> Ledger:
     SpecError
         For an action that has no price: it is never taken as free.
     """
+    return Ledger(priced(activity.actions, implant), activity.duration_s)
+
+
+def priced(actions: Sequence[Action], implant: Implant) -> tuple[Row, ...]:
+    """The rows of `price`, where nothing but the actions is known.
+
+    Parameters
+    ----------
+    actions : sequence of Action
+        Counted; without what is lost on delivery.
+    implant : Implant
+        Its price list.
+
+    Returns
+    -------
+    tuple of Row
+        One for each action, then the losses.
+
+    Raises
+    ------
+    SpecError
+        For an action that has no price.
+    """
     prices = implant.price_list()
     rows = []
-    for done in activity.actions:
+    for done in actions:
         known = prices.get((done.component, priced_as(done.action)))
         if known is None:
             raise SpecError(
@@ -99,12 +125,11 @@ def price(activity: Activity, implant: Implant) -> Ledger:
             Row(done.component, done.action, done.n_actions, known.price_j, energy, known.source,
                 known.source_kind)
         )  # fmt: skip
-    # each stage must pass on what all behind it draw
-    for stage in ("regulate", "rectify", "link"):
+    for stage in LOSSES:
         if (known := prices.get(("delivery", stage))) is not None:
             load = math.fsum(row.energy_j for row in rows)
             rows.append(
                 Row("delivery", stage, load, known.price_j, load * known.price_j, known.source,
                     known.source_kind)
             )  # fmt: skip
-    return Ledger(tuple(rows), activity.duration_s)
+    return tuple(rows)

@@ -14,7 +14,7 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.parameters import Parameter, parameter, parameters, scaled
 from implant_sim.hardware.verdict import judge
 
-__all__ = ["Bar", "End", "Tornado", "tornado"]
+__all__ = ["Bar", "End", "Tornado", "reaches", "tornado"]
 
 _TENTH = NormalDist().inv_cdf(0.9)
 
@@ -114,21 +114,38 @@ def tornado(activity: Activity, implant: Implant, keys: Sequence[str] | None = N
         For a key that is no parameter.
     """
     known = parameters(implant) if keys is None else [parameter(implant, key) for key in keys]
-    spreads = {parameter(implant, key).key: s.factor for key, s in implant.spreads.items()}
+    spread = reaches(implant)
     bars = []
     for found in known:
-        factor = spreads.get(found.key)
-        reach = 2.0 if factor is None else math.exp(_TENTH * math.log(factor))
+        reach = spread.get(found.key, 2.0)
         low, high = (_end(activity, implant, found, f) for f in (1 / reach, reach))
-        bars.append(
-            Bar(found.key, low, high, "half to double" if factor is None else "10 to 90 %")
-        )
+        spreads = found.key in spread
+        bars.append(Bar(found.key, low, high, "10 to 90 %" if spreads else "half to double"))
     if keys is None:  # a switch that never switches moves nothing
         bars = [bar for bar in bars if bar.swing_w or bar.swing_k or bar.swing_margin]
     bars.sort(key=lambda bar: (-bar.swing_w, -bar.swing_margin, bar.key))
     ledger = price(activity, implant)
     verdict = judge(ledger, activity, implant)
     return Tornado(ledger.power_w, verdict.heat_k, verdict.margin, tuple(bars))
+
+
+def reaches(implant: Implant) -> dict[str, float]:
+    """The factor between the value and either end of 10 to 90 %, of each parameter that spreads.
+
+    Parameters
+    ----------
+    implant : Implant
+        With spreads, or without.
+
+    Returns
+    -------
+    dict of str to float
+        By dotted key.
+    """
+    return {
+        parameter(implant, key).key: math.exp(_TENTH * math.log(spread.factor))
+        for key, spread in implant.spreads.items()
+    }
 
 
 def _end(activity: Activity, implant: Implant, found: Parameter, factor: float) -> End:

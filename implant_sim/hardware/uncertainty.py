@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from implant_sim.hardware.activity import Activity, priced_as
+from implant_sim.hardware.activity import Action, Activity, priced_as
+from implant_sim.hardware.energy import LOSSES
 from implant_sim.hardware.implant import COMPONENTS, Implant
 from implant_sim.hardware.parameters import Parameter, parameter, scaled
 from sbtt_models.spec import SpecError
 
-__all__ = ["Band", "PriceDraws", "Quantiles", "band", "band_of", "draw_prices"]
+__all__ = [
+    "Band",
+    "PriceDraws",
+    "Quantiles",
+    "band",
+    "band_of",
+    "draw_prices",
+    "drawn_energy",
+]
 
 _POINTS = 65  # a price is a smooth function of a parameter's logarithm, most often a straight line
 _REACH = 5.0  # standard deviations that the grid spans
@@ -149,8 +158,36 @@ def band_of(activity: Activity, draws: PriceDraws) -> Band:
     SpecError
         For an action that has no price.
     """
+    spent = drawn_energy(activity.actions, draws)
+    power = {name: energy / activity.duration_s for name, energy in spent.items()}
+    total = _quantiles(np.sum(list(power.values()), axis=0))
+    return Band(total, {name: _quantiles(w) for name, w in power.items()}, draws.n_draws)
+
+
+def drawn_energy(
+    actions: Sequence[Action], draws: PriceDraws
+) -> dict[str, Float[np.ndarray, " draw"]]:
+    """Energy of each component by the drawn prices, losses on delivery included. [J]
+
+    Parameters
+    ----------
+    actions : sequence of Action
+        Counted; without what is lost on delivery.
+    draws : PriceDraws
+        Of the implant that counted them.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (draw,)
+        By component, in the order of the report.
+
+    Raises
+    ------
+    SpecError
+        For an action that has no price.
+    """
     spent = {name: np.zeros(draws.n_draws) for name in COMPONENTS}
-    for done in activity.actions:
+    for done in actions:
         known = draws.prices.get((done.component, priced_as(done.action)))
         if known is None:
             raise SpecError(
@@ -158,13 +195,10 @@ def band_of(activity: Activity, draws: PriceDraws) -> Band:
                 "price; the prices were drawn for another implant"
             )
         spent[done.component] = spent[done.component] + done.n_actions * known
-    # each stage must pass on what all behind it draw, as in `price`
-    for stage in ("regulate", "link"):
+    for stage in LOSSES:
         if (loss := draws.prices.get(("delivery", stage))) is not None:
             spent["delivery"] = spent["delivery"] + loss * np.sum(list(spent.values()), axis=0)
-    power = {name: energy / activity.duration_s for name, energy in spent.items()}
-    total = _quantiles(np.sum(list(power.values()), axis=0))
-    return Band(total, {name: _quantiles(w) for name, w in power.items()}, draws.n_draws)
+    return spent
 
 
 def _quantiles(watts: Float[np.ndarray, " draw"]) -> Quantiles:

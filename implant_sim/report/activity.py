@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
-from matplotlib.axes import Axes
+from jaxtyping import Float, Int, Shaped, UInt8
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
@@ -17,9 +17,10 @@ from implant_sim.report.summary import Point, Summary
 
 __all__ = ["Example", "behaviour", "examples", "raster", "rates"]
 
-_SHADE = (0.80, 0.89, 0.96)
+_SAMPLED = (190, 218, 241)
+_UNSEEN, _SPIKE, _SPIKES = (212, 204, 196), (75, 80, 88), (10, 12, 15)
 _MAX_BINS = 120
-_MAX_ROWS = 96  # channels of a raster; more would be lines thinner than a dot
+_MAX_ROWS = 96  # channels of a raster; more would be thinner than a line of the screen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,12 @@ class Example:
     def times(self) -> Float[np.ndarray, " bin"]:
         """Bin centres from the start of the stretch. [s]"""
         return (np.arange(self.bins.stop - self.bins.start) + 0.5) * self.bin_s
+
+    @property
+    def exposure(self) -> Float[np.ndarray, "bin channel"]:
+        """Share of each bin that was sampled."""
+        name = "exposure" if "exposure" in self.arrays else "observed"
+        return self.cut(name).astype(float)
 
     @property
     def truth(self) -> tuple[Float[np.ndarray, "bin channel"], str]:
@@ -85,24 +92,21 @@ def _example(run: Run, point: Point) -> Example | None:
 
 
 def raster(shown: Sequence[Example]) -> Figure | None:
-    """Spikes over the bins that were sampled; what fell between them in grey."""
+    """One cell for each bin and channel: how much of it was sampled, and what fired in it."""
     if not shown:
         return None
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     panels = np.ravel(figure.subplots(1, len(shown), sharey=True))
     order = _by_rate(shown[0])
     for axes, example in zip(panels, shown, strict=True):
-        observed = example.cut("observed").astype(bool)[:, order]
-        counts = example.cut("counts")[:, order]
-        full = example.cut("true_counts")[:, order] if "true_counts" in example.arrays else counts
-        _shade(axes, observed, example)
-        _dots(axes, np.maximum(full - counts.astype(int), 0), example, "#a9b1bb")
-        _dots(axes, counts, example, style.INK)
-        axes.set_title(example.title)
+        end = example.times[-1] + example.bin_s / 2
+        # as many pixels as cells: small in the file, and sharp at any size
+        axes.imshow(_cells(example, order), aspect="auto", interpolation="none",
+                    extent=(0, end, len(order), 0))  # fmt: skip
+        axes.set_title(textwrap.shorten(example.title, 100 // len(shown), placeholder="…"))
         axes.set_xlabel("Time in trial (s)")
-        axes.set_xlim(0, example.times[-1] + example.bin_s / 2)
-        axes.set_ylim(len(order), 0)
-        axes.text(1.0, 1.01, f"{observed.mean():.0%} sampled", transform=axes.transAxes,
+        sampled = example.exposure.mean()
+        axes.text(1.0, 1.01, f"{sampled:.0%} sampled", transform=axes.transAxes,
                   ha="right", va="bottom", fontsize=8, color=style.MUTED)  # fmt: skip
     panels[0].set_ylabel("Channel, busiest first")
     return figure
@@ -110,25 +114,23 @@ def raster(shown: Sequence[Example]) -> Figure | None:
 
 def _by_rate(example: Example) -> Int[np.ndarray, " channel"]:
     name = "true_counts" if "true_counts" in example.arrays else "counts"
-    return np.argsort(-example.cut(name).sum(axis=0), kind="stable")[:_MAX_ROWS]
+    spikes = example.cut(name).sum(axis=0).astype(float)  # counts are unsigned: -0 would be last
+    return np.argsort(-spikes, kind="stable")[:_MAX_ROWS]
 
 
-def _shade(axes: Axes, observed: Bool[np.ndarray, "bin channel"], example: Example) -> None:
-    image = np.where(observed.T[:, :, None], np.array(_SHADE), 1.0)
-    axes.imshow(
-        image, aspect="auto", interpolation="nearest", zorder=0,
-        extent=(0, example.times[-1] + example.bin_s / 2, observed.shape[1], 0),
-    )  # fmt: skip
-
-
-def _dots(
-    axes: Axes, counts: Shaped[np.ndarray, "bin channel"], example: Example, colour: str
-) -> None:
-    bins, channels = np.nonzero(counts)
-    size = 1.0 + 2.2 * np.sqrt(counts[bins, channels].astype(float))
-    axes.scatter(
-        example.times[bins], channels + 0.5, s=size, c=colour, lw=0, rasterized=True, zorder=2
-    )
+def _cells(
+    example: Example, order: Int[np.ndarray, " channel"]
+) -> UInt8[np.ndarray, "channel bin colour"]:
+    """Colours: blue by exposure, black where a spike arrived, grey where one went unseen."""
+    counts = example.cut("counts")[:, order].T.astype(int)
+    full = counts
+    if "true_counts" in example.arrays:
+        full = example.cut("true_counts")[:, order].T.astype(int)
+    image = 255 + example.exposure[:, order].T[:, :, None] * (np.array(_SAMPLED) - 255)
+    image[(full > counts) & (counts == 0)] = _UNSEEN
+    image[counts == 1] = _SPIKE
+    image[counts > 1] = _SPIKES
+    return image.round().astype(np.uint8)
 
 
 def rates(shown: Sequence[Example], n_channels: int = 6) -> Figure | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from implant_sim.report import style
 from implant_sim.report.summary import Point, Summary
+from implant_sim.report.tables import quantity
 
 __all__ = ["MAX_BARS", "chosen", "closes", "energy_bars"]
 
 MAX_BARS = 16
+_BEYOND = 2.5  # times the longest bar; a band beyond is cut off there, or bars would shrink
 
 
 def energy_bars(summary: Summary) -> Figure | None:
@@ -30,17 +33,39 @@ def energy_bars(summary: Summary) -> Figure | None:
         axes.barh(rows, width, 0.68, left, color=style.COMPONENTS[name], label=_title(name),
                   edgecolor="white", linewidth=0.6)  # fmt: skip
         left += width
+    bands = [p.band for p in points if p.band is not None]
+    widest = max((high / factor for _, high in bands), default=0.0)
+    end = max(top * 1.16, min(widest * 1.03, _BEYOND * top))
     for row, point in enumerate(points):
         total = point.mean("power_w") / factor
-        over = "  beyond a limit" if point.within_limits is False else ""
-        axes.text(total + 0.01 * top, row, f"{total:.3g} {unit}{over}", va="center", fontsize=8)
+        text = f"{total:.3g} {unit}"
+        if point.band is not None:
+            low, high = point.band
+            text += f" ({quantity(low, 'W')} to {quantity(high, 'W')})"
+            _whisker(axes, row, low / factor, high / factor, end)
+        text += "  beyond a limit" if point.within_limits is False else ""
+        axes.text(total + 0.008 * end, row, text, va="center", fontsize=8)
     axes.set_yticks(rows, [_short(p.label) for p in points])
-    axes.set_ylim(len(points) - 0.5, -0.5)
-    axes.set_xlim(0, top * 1.16)
+    axes.set_ylim(len(points) - (0.4 if bands else 0.5), -0.5)
+    axes.set_xlim(0, end)
     axes.set_xlabel(f"Power of the implant ({unit})")
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside upper center", ncols=len(names), handlelength=1, handleheight=1)
+    if bands:
+        axes.plot([], [], color=style.INK, lw=0.9, marker="|", label="80 % band")
+    entries = len(names) + bool(bands)
+    figure.legend(loc="outside upper center", ncols=entries, handlelength=1, handleheight=1)
     return figure
+
+
+def _whisker(axes: Axes, row: int, low: float, high: float, end: float) -> None:
+    """The band of the total, at the lower edge of its bar; an arrow where it leaves the figure."""
+    y = row + 0.42
+    axes.plot([low, min(high, end)], [y, y], color=style.INK, lw=0.9, solid_capstyle="butt")
+    axes.plot([low], [y], marker="|", ms=4, mew=0.9, color=style.INK)
+    if high <= end:
+        axes.plot([high], [y], marker="|", ms=4, mew=0.9, color=style.INK)
+    else:
+        axes.plot([0.997 * end], [y], marker=">", ms=3.5, color=style.INK)
 
 
 def chosen(summary: Summary) -> list[Point]:

@@ -6,23 +6,30 @@ import base64
 import hashlib
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from implant_sim import files
 from implant_sim.report import tables, words
-from implant_sim.report.figures import draw_all
+from implant_sim.report.certainty import certainty
+from implant_sim.report.curves import along
+from implant_sim.report.figures import chosen, draw_all
 from implant_sim.report.load import clean, load_run
+from implant_sim.report.priced import counted, shared
+from implant_sim.report.sampling import sampling
 from implant_sim.report.summary import METRICS, Summary, summarise
 
 __all__ = ["build", "export_docs"]
 
 _ALTS = {
-    "fidelity": "Curves of fidelity against power and against channels sampled per bin.",
-    "further": "Small curves of the other fidelity measures against power.",
+    "fidelity": "Curves of fidelity against power, and against what the sweep varied.",
+    "further": "Small curves of the other fidelity measures.",
     "energy": "Stacked bars of power by component.",
-    "raster": "Spike rasters with the sampled bins shaded.",
+    "tornado": "Bars from the power at 10 % to that at 90 % of each number's spread.",
+    "raster": "Cells of bins and channels, coloured where sampled and where a spike fell.",
     "rates": "True and inferred firing rates over time.",
     "behaviour": "True and decoded behaviour over time.",
 }
@@ -50,7 +57,9 @@ def build(folder: Path) -> Path:
     """
     run = load_run(folder)
     summary = summarise(run)
+    known = counted(run, summary)
     ledgers = tables.energy(run, summary)
+    covered, in_common = sampling(summary)
     style, script = _own("page.css"), _own("page.js")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -60,11 +69,16 @@ def build(folder: Path) -> Path:
         what=words.what(run, summary),
         tiles=words.tiles(summary),
         notes=words.notes(run, summary),
-        figures={n: _embedded(svg) for n, svg in draw_all(run, summary, "svg").items()},
+        figures={n: _embedded(svg) for n, svg in draw_all(run, summary, known, "svg").items()},
         alts=_ALTS,
+        along=along(summary),
         **words.captions(summary),
+        **certainty(summary, shared(known), chosen(summary, known)),
         compared=tables.comparison(summary),
         limits=tables.limits(summary),
+        sampling=covered,
+        sampling_common=in_common,
+        detects=any(np.isfinite(p.mean("detection_probability")) for p in summary.points),
         results=tables.results(summary),
         failures=words.failures(run),
         ledgers=ledgers,
@@ -106,7 +120,8 @@ def export_docs(folder: Path, out: Path) -> list[Path]:
     summary = summarise(run)
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, image in draw_all(run, summary, "png").items():
+    known = counted(run, summary)
+    for name, image in draw_all(run, summary, known, "png").items():
         written.append(out / f"{name}.png")
         files.write_bytes(written[-1], image)
     compared = tables.comparison(summary)
@@ -135,9 +150,15 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _embedded(svg: bytes) -> str:
-    """As an image: whatever stands in it cannot run, and needs no leave from the page's policy."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+def _embedded(svg: bytes) -> Markup:
+    """As an image: whatever stands in it cannot run, and needs no leave from the page's policy.
+
+    Escaped text is shorter than base64; what is left as it is ends neither attribute nor address.
+    """
+    text = " ".join(svg.decode().split())
+    if "'" not in text:
+        text = text.replace('"', "'")
+    return Markup("data:image/svg+xml," + quote(text, safe=" '=:/;,()-._~!*+?"))
 
 
 def _markdown(table: tables.Table) -> str:

@@ -10,15 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from implant_sim.report import style
+from implant_sim.report.legend import CROWD, MAX_WHISKERS, legend, legend_rows, looks
 from implant_sim.report.summary import Metric, Point, Summary
 
-__all__ = ["fidelity_curves", "further_metrics"]
+__all__ = ["along", "fidelity_curves", "further_metrics"]
 
-_CROWD = 150  # points; beyond, markers become an image and lines would only hide them
+_PLACE = "place"
 
 
 def fidelity_curves(summary: Summary) -> Figure | None:
-    """The chosen fidelity against power, and against bandwidth where that varies.
+    """The chosen fidelity against power, and against the swept number or bandwidth.
 
     Returns
     -------
@@ -29,9 +30,11 @@ def fidelity_curves(summary: Summary) -> Figure | None:
     if metric is None or sum(_shown(p, metric) for p in summary.points) < 2:
         return None
     axes_of = ["power_w"]
-    if len({b for p in summary.points if np.isfinite(b := p.mean("bandwidth"))}) > 1:
+    if summary.axis is not None:
+        axes_of.append(_PLACE)
+    elif len({b for p in summary.points if np.isfinite(b := p.mean("bandwidth"))}) > 1:
         axes_of.append("bandwidth")
-    figure = Figure(figsize=(9.6, 4.0 + 0.2 * (_legend_rows(summary) - 1)), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.0 + 0.2 * (legend_rows(summary) - 1)), layout="constrained")
     for axes, column in zip(
         np.ravel(figure.subplots(1, len(axes_of), sharey=True)), axes_of, strict=True
     ):
@@ -41,8 +44,8 @@ def fidelity_curves(summary: Summary) -> Figure | None:
             axes.set_title("Fidelity against power")
             _front(axes, summary, metric)
         else:
-            axes.set_title("Fidelity against bandwidth")
-    _legend(figure, summary, metric)
+            axes.set_title(f"Fidelity against {along(summary)}")
+    legend(figure, summary, metric)
     return figure
 
 
@@ -56,13 +59,27 @@ def further_metrics(summary: Summary) -> Figure | None:
     figure = Figure(figsize=(9.6, 2.35 * rows + 0.1), layout="constrained")
     panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for axes, metric in zip(panels, shown, strict=False):
-        _panel(axes, summary, metric, "power_w", small=True)
+        _panel(axes, summary, metric, "power_w" if summary.axis is None else _PLACE, small=True)
         axes.set_title(
             metric.label + ("" if metric.better > 0 else ", less is better"), fontsize=8.5
         )
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     return figure
+
+
+def along(summary: Summary) -> str:
+    """What the points of a line differ in, in words.
+
+    Examples
+    --------
+    >>> along(Summary([], [], None, [], 1))
+    'bandwidth'
+    """
+    if summary.axis is None:
+        return "bandwidth"
+    label = summary.axis.label
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _shown(point: Point, metric: Metric) -> bool:
@@ -74,15 +91,17 @@ def _panel(
 ) -> None:
     """Lines of means with a band of one standard deviation, and each repeat as a dot."""
     factor, label = _unit(summary, column)
-    crowded = len(summary.points) > _CROWD
+    crowded = len(summary.points) > CROWD
     axes.grid(axis="y")
     places: list[float] = []
-    for method, colour, marker in _looks(summary):
+    ends: list[float] = []
+    for method, colour, marker in looks(summary):
         points = [p for p in summary.of(method) if np.isfinite(p.mean(metric.column))]
-        points.sort(key=lambda p: p.mean(column))
+        if summary.axis is None:
+            points.sort(key=lambda p: p.mean(column))
         if not points:
             continue
-        x = np.array([p.mean(column) for p in points]) / factor
+        x = np.array([_x(p, column) for p in points]) / factor
         y = np.array([p.mean(metric.column) for p in points])
         places.extend(x.tolist())
         if not crowded:
@@ -91,14 +110,42 @@ def _panel(
             _spread(axes, x, y, sd, colour, alone=alone, line=_in_line(points), small=small)
             if not small:
                 _repeats(axes, points, x, metric, colour)
+                if column == "power_w":
+                    ends += _whiskers(axes, _whiskered(summary, points), metric, factor, colour)
         _marks(axes, points, x, y, colour, marker, 3.0 if crowded else 4.0 if small else 6.5)
     axes.set_xlabel(label)
-    style.log_axis(axes, places)
+    style.log_axis(axes, places, ends)
+
+
+def _x(point: Point, column: str) -> float:
+    if column == _PLACE:
+        return np.nan if point.place is None else point.place
+    return point.mean(column)
+
+
+def _whiskered(summary: Summary, points: list[Point]) -> list[Point]:
+    """Points that show their band; where all would hide the curves, those on the front."""
+    few = len(summary.banded) <= MAX_WHISKERS
+    return [p for p in points if p.band is not None and (few or p.standing == "front")]
+
+
+def _whiskers(
+    axes: Axes, points: list[Point], metric: Metric, factor: float, colour: str
+) -> list[float]:
+    """A thin line from 10 to 90 % of the power; returns the ends."""
+    ends: list[float] = []
+    for point in points:
+        low, high = (watts / factor for watts in point.band or ())
+        y = point.mean(metric.column)
+        axes.plot([low, high], [y, y], color=colour, lw=0.8, alpha=0.6, marker="|", ms=4, mew=0.8,
+                  zorder=1.5)  # fmt: skip
+        ends += [low, high]
+    return ends
 
 
 def _in_line(points: list[Point]) -> bool:
     """Points that differ in nothing but their place can be joined."""
-    bands = [p.mean("bandwidth") for p in points]
+    bands = [p.mean("bandwidth") if p.place is None else p.place for p in points]
     return len(set(bands)) in (1, len(bands))
 
 
@@ -129,7 +176,7 @@ def _repeats(
     at = np.repeat(x, [v.size for v in values])
     axes.scatter(
         at, np.concatenate(values), s=6, color=colour, alpha=0.45, lw=0, zorder=3,
-        rasterized=at.size > _CROWD,
+        rasterized=at.size > CROWD,
     )  # fmt: skip
 
 
@@ -144,7 +191,7 @@ def _marks(
 ) -> None:
     """Filled on the front, hollow if tied with it, grey where beaten, crossed beyond limits."""
     kinds = np.array([_kind(p) for p in points])
-    image = len(points) > _CROWD
+    image = len(points) > CROWD
     looks: dict[str, dict[str, Any]] = {
         "beyond": {"marker": "x", "mec": colour, "mew": 1.4, "zorder": 5},
         "dominated": {
@@ -183,51 +230,11 @@ def _front(axes: Axes, summary: Summary, metric: Metric) -> None:
     axes.step(x, y, where="post", color=style.INK, lw=1.0, ls=(0, (2.5, 2)), zorder=3.5)
 
 
-def _looks(summary: Summary) -> list[tuple[str, str, str]]:
-    return [
-        (method, style.LINES[i % len(style.LINES)], style.MARKERS[i % len(style.MARKERS)])
-        for i, method in enumerate(summary.methods)
-    ]
-
-
 def _unit(summary: Summary, column: str) -> tuple[float, str]:
     if column == "bandwidth":
         return 1.0, "Channels sampled per bin"
+    if column == _PLACE and summary.axis is not None:
+        factor, unit = style.unit(summary.axis.values.tolist(), summary.axis.base)
+        return factor, summary.axis.label + (f" ({unit})" if unit else "")
     factor, unit = style.unit([p.mean(column) for p in summary.points], "W")
     return factor, f"Power of the implant ({unit})"
-
-
-def _legend_rows(summary: Summary) -> int:
-    return -(-(len(summary.methods) + 4) // 4)
-
-
-def _legend(figure: Figure, summary: Summary, metric: Metric) -> None:
-    from matplotlib.lines import Line2D
-
-    def entry(label: str, **look: object) -> Line2D:
-        return Line2D([], [], label=label, **{"ls": "none", "ms": 6, "mew": 1.3, **look})  # type: ignore[arg-type]
-
-    entries = []
-    if len(summary.methods) > 1:
-        entries = [
-            entry(_short(m), color=c, marker=k, ls="-", lw=1.6, mec="white", mew=0.8)
-            for m, c, k in _looks(summary)
-            if any(np.isfinite(p.mean(metric.column)) for p in summary.of(m))
-        ]
-    kinds = {p.standing for p in summary.points if p.within_limits is not False}
-    if sum(p.standing == "front" for p in summary.points) > 1:
-        entries.append(
-            entry("Pareto front", color=style.INK, ls=(0, (2.5, 2)), lw=1.0, marker="none")
-        )
-    if "tie" in kinds:
-        entries.append(entry("tie with the front", marker="o", mfc="white", mec=style.MUTED))
-    if "dominated" in kinds:
-        entries.append(entry("dominated", marker="o", mfc="white", mec=style.PALE))
-    if any(p.within_limits is False for p in summary.points):
-        entries.append(entry("beyond a limit", marker="x", color=style.MUTED))
-    if entries:
-        figure.legend(handles=entries, loc="outside lower center", ncols=min(4, len(entries)))
-
-
-def _short(text: str, most: int = 42) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -21,6 +21,8 @@ __all__ = [
     "MARKERS",
     "MUTED",
     "PALE",
+    "SKY",
+    "VERMILLION",
     "draw",
     "log_axis",
     "unit",
@@ -74,7 +76,19 @@ _RC: dict[Any, Any] = {
     "text.parse_math": False,  # a name may hold dollar signs
 }
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
-_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+_TENTHS = re.compile(r"(\.\d)\d+")
+_LONG_PATH = 600  # characters
+_PREFIXES = (
+    (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"),
+    (1e-12, "p"), (1e-15, "f"),
+)  # fmt: skip
+_SCALED = {
+    **dict.fromkeys(("s", "V", "A", "W", "J", "K", "F", "C"), (1e-15, 1.0)),
+    **dict.fromkeys(("bit/s", "bit", "Ω"), (1.0, 1e9)),
+    "Hz": (1e-3, 1e9),
+}
+"""Units that take prefixes, and which: from, to. Others (W/m², h) stand as they are."""
+_HOUR = 3600.0
 
 
 def draw(make: Callable[[], Figure | None], kind: Literal["svg", "png"] = "svg") -> bytes | None:
@@ -99,11 +113,32 @@ def draw(make: Callable[[], Figure | None], kind: Literal["svg", "png"] = "svg")
 
 
 def _lean(svg: bytes) -> bytes:
-    """The same picture in half the bytes: coordinates to a hundredth of a point, no comments."""
+    """The same picture in half the bytes: shorter numbers and names, nothing that is not drawn."""
     text = re.sub(r"<!--.*?-->", "", svg.decode(), flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bd="[^"]*"', lambda m: _DECIMALS.sub(r"\1", m[0]).replace("\n", ""), text)
-    return re.sub(r">\s+<", "><", text).encode()
+    text = re.sub(r'\bd="([^"]*)"', lambda m: f'd="{_short_path(m[1])}"', text)
+    text = re.sub(r'\b[xy]="[^"]*"|translate\([^)]*\)', lambda m: _DECIMALS.sub(r"\1", m[0]), text)
+    text = re.sub(r'style="[^"]*"', lambda m: re.sub(r"([:;]) ", r"\1", m[0]), text)
+    text = re.sub(r">\s+<", "><", text).replace("xlink:href", "href")
+    used = set(re.findall(r"#([^\")]+)[\")]", text))
+    names: dict[str, str] = {}
+    for found in re.findall(r'\bid="([^"]*)"', text):
+        if found in used:
+            names.setdefault(found, f"i{len(names)}")
+    text = re.sub(r'\s?\bid="([^"]*)"', lambda m: _named(names, m[1]), text)
+    return re.sub(
+        r'(href="|url\()#([^")]+)', lambda m: f"{m[1]}#{names.get(m[2], m[2])}", text
+    ).encode()
+
+
+def _short_path(path: str) -> str:
+    """Coordinates to a hundredth of a point; of a long curve, which nobody magnifies, a tenth."""
+    decimals = _DECIMALS if len(path) < _LONG_PATH else _TENTHS
+    return re.sub(r"\s*([A-Za-z])\s*", r"\1", decimals.sub(r"\1", path.replace("\n", " ")))
+
+
+def _named(names: dict[str, str], found: str) -> str:
+    return f' id="{names[found]}"' if found in names else ""
 
 
 def unit(values: Iterable[float], base: str) -> tuple[float, str]:
@@ -111,27 +146,55 @@ def unit(values: Iterable[float], base: str) -> tuple[float, str]:
 
     Examples
     --------
-    >>> unit([2e-4, 3e-3], "W")
-    (0.001, 'mW')
+    >>> unit([2e-4, 3e-3], "W"), unit([3e4], "Hz"), unit([86400.0], "s")
+    ((0.001, 'mW'), (1000.0, 'kHz'), (3600.0, 'h'))
     """
     finite = [abs(v) for v in values if np.isfinite(v)]
     top = max(finite, default=0.0)
-    for factor, prefix in _PREFIXES:
-        if top >= factor or factor == _PREFIXES[-1][0]:
-            return (factor, prefix + base) if top > 0 else (1.0, base)
-    return 1.0, base
+    if top == 0 or base not in _SCALED:
+        return 1.0, base
+    if base == "s" and top >= _HOUR:
+        return _HOUR, "h"
+    prefixes = [p for p in _PREFIXES if _SCALED[base][0] <= p[0] <= _SCALED[base][1]]
+    for factor, prefix in prefixes:
+        if top >= factor:
+            return factor, prefix + base
+    return prefixes[-1][0], prefixes[-1][1] + base
 
 
-def log_axis(axes: Axes, values: Iterable[float]) -> None:
-    """Make x logarithmic where it spans more than a factor of five, and tick it at the data."""
-    distinct = sorted({float(v) for v in values if np.isfinite(v) and v > 0})
-    if len(distinct) < 2 or distinct[-1] < 5 * distinct[0]:
+def log_axis(axes: Axes, values: Iterable[float], ends: Iterable[float] = ()) -> None:
+    """Make x logarithmic where it spans more than a factor of five, and tick it at the data.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Changed.
+    values : iterable of float
+        Where the data are.
+    ends : iterable of float
+        What else is drawn and widens the span, such as the ends of error bars.
+    """
+    distinct = _positive(values)
+    drawn = _positive([*distinct, *ends])
+    if len(drawn) < 2 or drawn[-1] < 5 * drawn[0]:
         return
     axes.set_xscale("log")
-    span = np.log(distinct[-1] / distinct[0])
+    span = np.log(drawn[-1] / drawn[0])
     shown: list[float] = []
-    for value in reversed(distinct):  # ticks closer than a label is wide are left out
-        if not shown or np.log(shown[-1] / value) > 0.07 * span:
+    for value in [*reversed(distinct), drawn[-1], drawn[0]]:
+        # ticks closer than a label is wide are left out
+        if all(abs(np.log(other / value)) > 0.07 * span for other in shown):
             shown.append(value)
-    axes.set_xticks(shown, [f"{v:.3g}" for v in shown])
+    shown.sort()
+    axes.set_xticks(shown, [_digits(v) for v in shown])
     axes.set_xticks([], minor=True)
+
+
+def _digits(value: float) -> str:
+    """Three digits that count, without an exponent where people need none."""
+    text = f"{value:.3g}"
+    return f"{float(text):.0f}" if 1e3 <= value < 1e6 else text
+
+
+def _positive(values: Iterable[float]) -> list[float]:
+    return sorted({float(v) for v in values if np.isfinite(v) and v > 0})

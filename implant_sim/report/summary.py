@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from implant_sim.report.load import Run, clean
-from implant_sim.report.naming import name_points, numeric
+from implant_sim.report.naming import Axis, name_points, numeric
 from implant_sim.report.pareto import Standing, difference, standings
 
 __all__ = ["METRICS", "Metric", "Point", "Summary", "summarise"]
@@ -53,6 +53,8 @@ class Point:
     rows: tuple[dict[str, Any], ...]
     """Its rows of the results table, one for each repeat."""
     standing: Standing | None = None
+    place: float | None = None
+    """Along `Summary.axis`."""
 
     def values(self, column: str) -> Float[np.ndarray, " repeat"]:
         """One value per row; NaN where there is none."""
@@ -74,6 +76,12 @@ class Point:
         """Text of the first repeat that has one."""
         values = (row.get(column) for row in self.rows)
         return next((clean(v) for v in values if v is not None and not pd.isna(v)), "")
+
+    @property
+    def band(self) -> tuple[float, float] | None:
+        """10 and 90 % of the power by the spreads of the prices; None where none is known. [W]"""
+        low, high = self.mean("power_p10_w"), self.mean("power_p90_w")
+        return (low, high) if np.isfinite(low) and np.isfinite(high) else None
 
     @property
     def ok(self) -> bool:
@@ -99,11 +107,18 @@ class Summary:
     others: list[Metric]
     """Further fidelities that the run has."""
     n_repeats: int
+    axis: Axis | None = None
+    """A swept number that the points of a line stand along, where it is not the bandwidth."""
 
     def of(self, method: str) -> list[Point]:
-        """The points of one line, cheapest first."""
+        """The points of one line, by place, then cheapest first."""
         mine = [p for p in self.points if p.method == method]
-        return sorted(mine, key=lambda p: (p.mean("bandwidth"), p.mean("power_w")))
+        return sorted(mine, key=lambda p: (p.place or 0.0, p.mean("bandwidth"), p.mean("power_w")))
+
+    @property
+    def banded(self) -> list[Point]:
+        """Points whose power is known with its band."""
+        return [p for p in self.points if p.band is not None]
 
     @property
     def best(self) -> Point | None:
@@ -144,18 +159,19 @@ def summarise(run: Run) -> Summary:
     groups: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in results.sort_values(["point", "repeat"], kind="stable").to_dict("records"):
         groups[int(row["point"])].append({str(k): v for k, v in row.items()})
-    names = name_points(pd.DataFrame([rows[0] for rows in groups.values()]), run.axes)
+    names, axis = name_points(pd.DataFrame([rows[0] for rows in groups.values()]), run.axes)
+    places = [None] * len(names) if axis is None else axis.values.tolist()
     points = [
-        Point(i, name.method, name.label, tuple(rows))
-        for (i, rows), name in zip(groups.items(), names, strict=True)
+        Point(i, name.method, name.label, tuple(rows), None, place)
+        for (i, rows), name, place in zip(groups.items(), names, places, strict=True)
     ]
     have = [m for m in METRICS if m.column in results and numeric(results[m.column]).notna().any()]
     n_repeats = int(numeric(results["repeat"]).max()) + 1
     methods = list(dict.fromkeys(p.method for p in points))
     if not have:
-        return Summary(points, methods, None, [], n_repeats)
+        return Summary(points, methods, None, [], n_repeats, axis)
     judged = _judged(points, have[0], n_repeats)
-    return Summary(judged, methods, have[0], have[1:], n_repeats)
+    return Summary(judged, methods, have[0], have[1:], n_repeats, axis)
 
 
 def _judged(points: list[Point], metric: Metric, n_repeats: int) -> list[Point]:

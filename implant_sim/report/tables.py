@@ -15,10 +15,21 @@ from implant_sim.report.pareto import difference
 from implant_sim.report.style import unit
 from implant_sim.report.summary import METRICS, Point, Summary, aligned
 
-__all__ = ["Cell", "Table", "comparison", "energy", "limits", "quantity", "results"]
+__all__ = [
+    "BAND",
+    "Cell",
+    "Table",
+    "cell_of",
+    "comparison",
+    "energy",
+    "limits",
+    "quantity",
+    "results",
+]
 
-_MAX_ENERGY_ROWS = 400
+_MAX_ENERGY_ROWS = 200
 _MAX_COMPARED = 200
+BAND = "80 % band"
 _VERDICT = {"front": "Pareto front", "tie": "tie", "dominated": "dominated", None: ""}
 
 
@@ -51,9 +62,6 @@ def quantity(value: float, base: str, digits: int = 3) -> str:
     """
     if not math.isfinite(value):
         return "–"
-    if base in ("bit/s", "Hz") and abs(value) >= 1e3:
-        factor, prefix = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k")
-        return f"{value / factor:.{digits}g} {prefix}{base}"
     factor, name = unit([value], base)
     return f"{value / factor:.{digits}g} {name}".rstrip()
 
@@ -71,7 +79,7 @@ def spread(point: Point, column: str, base: str = "", digits: int = 3) -> Cell:
 
 def results(summary: Summary) -> Table:
     """One row for each point: what was varied, what it costs, what it achieves."""
-    points = summary.points
+    points, banded = summary.points, bool(summary.banded)
     hardware = [
         ("bandwidth", "Channels per bin", ""),
         ("sampled_fraction", "Sampled", "%"),
@@ -83,7 +91,10 @@ def results(summary: Summary) -> Table:
     extra = [("train_s", "Training", "s"), ("epochs", "Epochs", "")]
     extra = [e for e in extra if any(np.isfinite(p.mean(e[0])) for p in points)]
     judged = summary.metric is not None and len(points) > 1
-    headings = ["Point", "Repeats", *(h[1] for h in hardware), *(m.label for m in metrics)]
+    headings = ["Point", "Repeats", *(h[1] for h in hardware)]
+    if banded:
+        headings.insert(headings.index("Power") + 1, BAND)
+    headings += [m.label for m in metrics]
     headings += [*(e[1] for e in extra), "Status"]
     if judged:
         headings.insert(headings.index(metrics[0].label) + 1, "Standing")
@@ -93,10 +104,22 @@ def results(summary: Summary) -> Table:
         if judged:
             scores.insert(1, _standing(p))
         row = [Cell(p.label, float(p.index)), Cell(str(len(p.rows)), float(len(p.rows)))]
-        row += [_hardware(p, column, base) for column, _, base in hardware] + scores
-        row += [_hardware(p, column, base) for column, _, base in extra]
+        for column, _, base in hardware:
+            row.append(cell_of(p, column, base))
+            if banded and column == "power_w":
+                row.append(_band(p))
+        row += scores
+        row += [cell_of(p, column, base) for column, _, base in extra]
         rows.append([*row, _status(p)])
     return Table(headings, rows)
+
+
+def _band(point: Point) -> Cell:
+    """From 10 to 90 % of the power; sorts by its lower end."""
+    if point.band is None:
+        return Cell("–", -math.inf, "muted")
+    low, high = point.band
+    return Cell(f"{quantity(low, 'W')} to {quantity(high, 'W')}", low)
 
 
 def _standing(point: Point) -> Cell:
@@ -106,7 +129,8 @@ def _standing(point: Point) -> Cell:
     return Cell(_VERDICT[point.standing], None, kind)
 
 
-def _hardware(point: Point, column: str, base: str) -> Cell:
+def cell_of(point: Point, column: str, base: str) -> Cell:
+    """The mean over repeats, in its unit; ``%`` of a fraction."""
     mean = point.mean(column)
     if not math.isfinite(mean):
         return Cell("–", -math.inf, "muted")
@@ -133,7 +157,7 @@ def limits(summary: Summary) -> Table | None:
         ("latency_s", "Latency", "s"),
         ("margin", "Margin", ""),
     ]
-    points = summary.points
+    points, banded = summary.points, bool(summary.banded)
     columns = [c for c in columns if any(np.isfinite(p.mean(c[0])) for p in points)]
     if not columns and all(p.within_limits is None for p in points):
         return None
@@ -143,9 +167,11 @@ def limits(summary: Summary) -> Table | None:
             Cell(p.label, float(p.index)),
             Cell(quantity(p.mean("power_w"), "W"), p.mean("power_w")),
         ]
+        row += [_band(p)] if banded else []
         row += [_limit(p, column, base) for column, _, base in columns]
         rows.append([*row, _verdict(p)])
-    return Table(["Point", "Power", *(c[1] for c in columns), "Verdict"], rows)
+    band = [BAND] if banded else []
+    return Table(["Point", "Power", *band, *(c[1] for c in columns), "Verdict"], rows)
 
 
 def _limit(point: Point, column: str, base: str) -> Cell:
@@ -167,15 +193,16 @@ def _verdict(point: Point) -> Cell:
 
 
 def comparison(summary: Summary) -> Table | None:
-    """Paired differences between lines at the same bandwidth; None for one line, or too many."""
+    """Paired differences between lines at the same place; None for one line, or too many."""
     metric = summary.metric
     if metric is None or len(summary.methods) < 2:
         return None
     rows = []
     by_place: dict[float, list[Point]] = {}
     for p in summary.points:
-        if math.isfinite(p.mean("bandwidth")) and math.isfinite(p.mean(metric.column)):
-            by_place.setdefault(round(p.mean("bandwidth"), 6), []).append(p)
+        place = p.mean("bandwidth") if p.place is None else p.place
+        if math.isfinite(place) and math.isfinite(p.mean(metric.column)):
+            by_place.setdefault(float(f"{place:.9g}"), []).append(p)
     for place in sorted(by_place, reverse=True):
         lines = Counter(p.method for p in by_place[place])
         group = [p for p in by_place[place] if lines[p.method] == 1]  # else: which to compare?
@@ -184,8 +211,8 @@ def comparison(summary: Summary) -> Table | None:
                 rows.append(_compared(a, b, place, summary))
     if not 0 < len(rows) <= _MAX_COMPARED:
         return None
-    headings = ["Channels per bin", "First", "Second", "First − second", "Power", "Verdict"]
-    return Table(headings, rows)
+    first = "Channels per bin" if summary.axis is None else summary.axis.label
+    return Table([first, "First", "Second", "First − second", "Power", "Verdict"], rows)
 
 
 def _compared(a: Point, b: Point, place: float, summary: Summary) -> list[Cell]:
@@ -200,7 +227,7 @@ def _compared(a: Point, b: Point, place: float, summary: Summary) -> list[Cell]:
     shown = mean * metric.better
     error = f" ± {2 * se:.3f}" if summary.n_repeats > 1 else ""
     return [
-        Cell(f"{place:g}", place),
+        Cell(quantity(place, "" if summary.axis is None else summary.axis.base, 6), place),
         Cell(a.method or a.label),
         Cell(b.method or b.label),
         Cell(f"{shown:+.3f}{error}", shown),

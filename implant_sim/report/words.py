@@ -72,11 +72,20 @@ def tiles(summary: Summary) -> list[Tile]:
         text = least.label
         if metric is not None:
             text += f", {metric.label} {_score(least, metric)}"
-        out.append(Tile("Least power", quantity(least.mean("power_w"), "W"), text))
+        power = quantity(least.mean("power_w"), "W")
+        out.append(Tile("Least power", power, text + _within(least)))
     elif powered:
         point = powered[0]
-        out.append(Tile("Power of the implant", quantity(point.mean("power_w"), "W"), point.label))
+        power = quantity(point.mean("power_w"), "W")
+        out.append(Tile("Power of the implant", power, point.label + _within(point)))
     return out + _worn(summary)
+
+
+def _within(point: Point) -> str:
+    if point.band is None:
+        return ""
+    low, high = point.band
+    return f"; 80 % band {quantity(low, 'W')} to {quantity(high, 'W')}"
 
 
 def _worn(summary: Summary) -> list[Tile]:
@@ -117,9 +126,16 @@ def captions(summary: Summary) -> dict[str, str]:
                 "than two standard errors of the paired difference. "
             )
         if any(p.within_limits is False for p in summary.points):
-            fidelity += "Points beyond a limit take no part in the front."
+            fidelity += "Points beyond a limit take no part in the front. "
+        if summary.banded:
+            fidelity += "Thin lines: 80 % of the power by the spreads of the prices. "
     n = sum(math.isfinite(p.mean("power_w")) for p in summary.points)
     energy = "Mean over repeats. Each bar ends at the point's total power, the sum of its parts."
+    if summary.banded:
+        energy += (
+            " The thin line below a bar goes from 10 to 90 % of its power by the spreads of the "
+            "prices; an arrow leaves the figure."
+        )
     if n > MAX_BARS:
         energy += f" {MAX_BARS} of {n} points are shown; all are in the table below."
     ceiling = [p.mean("ceiling_rate_r2") for p in summary.points]
@@ -130,7 +146,7 @@ def captions(summary: Summary) -> dict[str, str]:
             f" Even the expected counts reach only R² {best:.3f} against the published rates: "
             "their counts saturate, the published rates do not."
         )
-    return {"fidelity_caption": fidelity, "energy_caption": energy, "rates_caption": rates}
+    return {"fidelity_caption": fidelity.strip(), "energy_caption": energy, "rates_caption": rates}
 
 
 def notes(run: Run, summary: Summary) -> list[str]:

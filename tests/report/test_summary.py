@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from implant_sim.report.load import clean, load_run
-from implant_sim.report.naming import name_points
+from implant_sim.report.naming import name_points, read_axis
 from implant_sim.report.summary import summarise
 from implant_sim.report.tables import comparison, limits, quantity
 from sbtt_models.spec import DataError
@@ -13,7 +13,7 @@ from tests.report.made_up import STUDY, write_study
 
 
 def names(rows, axes):
-    return [(n.method, n.label) for n in name_points(pd.DataFrame(rows), axes)]
+    return [(n.method, n.label) for n in name_points(pd.DataFrame(rows), axes)[0]]
 
 
 def test_lines_are_what_varies_in_words():
@@ -42,6 +42,39 @@ def test_numbers_make_lines_when_bandwidth_varies_too():
     assert [m for m, _ in names(rows, axes)] == ["bits 8", "bits 8", "bits 10", "bits 10"]
     alone = [{"schedule": "full", "bandwidth": 4, "implant.adc.bits": n} for n in (8, 10)]
     assert names(alone, axes) == [("", "bits 8"), ("", "bits 10")]
+
+
+def test_a_swept_number_places_points_where_bandwidth_was_not_swept():
+    """Also where the bandwidth follows from it, or from what the line is called."""
+    rows = [
+        {"schedule": s, "bandwidth": b, "implant.amplifier.noise": n}
+        for n in ("2.2 uV", "30 uV", "10 uV")
+        for s, b in (("all", 96), ("random 25 %", 24))
+    ]
+    found, axis = name_points(pd.DataFrame(rows), ("implant.amplifier.noise", "schedule"))
+    assert [n.method for n in found] == ["all", "random 25 %"] * 3
+    assert found[1].label == "random 25 % · noise 2.2 uV"
+    assert (axis.label, axis.base) == ("Amplifier noise", "V")
+    assert axis.values == pytest.approx([2.2e-6, 2.2e-6, 30e-6, 30e-6, 10e-6, 10e-6])
+    follows = [{"schedule": "full", "bandwidth": b, "schedule.dwell": d}
+               for b, d in ((90.0, "5 ms"), (43.0, "50 ms"), (43.0, "0.5 s"))]  # fmt: skip
+    found, axis = name_points(pd.DataFrame(follows), ("schedule.dwell",))
+    assert [n.method for n in found] == ["", "", ""]
+    assert axis.values.tolist() == [0.005, 0.05, 0.5]
+
+
+def test_of_two_swept_numbers_the_longer_is_the_place():
+    rows = [{"schedule": "full", "schedule.dwell": d, "implant.adc.bits": b}
+            for d in ("5 ms", "50 ms", "200 ms") for b in (8, 10)]  # fmt: skip
+    found, axis = name_points(pd.DataFrame(rows), ("schedule.dwell", "implant.adc.bits"))
+    assert axis.column == "schedule.dwell"
+    assert [n.method for n in found[:2]] == ["bits 8", "bits 10"]
+    assert found[0].label == "dwell 5 ms, bits 8"
+
+
+def test_what_is_no_quantity_is_a_word():
+    rows = pd.DataFrame({"a": ["5 ms", "auto"], "b": ["5 ms", "3 V"], "c": [None, 5], "d": [1, 2]})
+    assert [read_axis(rows, c) is None for c in rows] == [True, True, True, False]
 
 
 def test_a_single_point_has_a_name():
@@ -123,5 +156,8 @@ def test_quantities():
     assert quantity(7.8e-4, "W") == "780 µW"
     assert quantity(1.5e6, "bit/s") == "1.5 Mbit/s"
     assert quantity(5e-12, "J") == "5 pJ"
+    assert quantity(0.25, "bit/s") == "0.25 bit/s"  # no millibits
+    assert quantity(7200.0, "s") == "2 h"
+    assert quantity(0.012, "per s") == "0.012 per s"
     assert quantity(0.0, "W") == "0 W"
     assert quantity(float("nan"), "W") == "–"
