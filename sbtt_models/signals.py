@@ -26,6 +26,7 @@ __all__ = [
     "within",
 ]
 
+_LEAST_TRUE = 0.05  # of a detector's counts
 MAX_COUNT = 100_000  # spikes in one bin; anything above is a broken file, not a neuron
 
 
@@ -251,15 +252,15 @@ class Detector:
     def true(
         self, counts: Float32[np.ndarray, "trial bin channel"]
     ) -> Float32[np.ndarray, "trial bin channel"]:
-        """Spikes per bin, for expected counts at the output; at least 0.
+        """Spikes per bin, for expected counts at the output.
 
-        A channel of which nothing is found tells nothing: 0.
+        At least a twentieth of the counts are taken for spikes: a rate of exactly 0 would say that
+        a spike cannot be. A channel of which nothing is found tells nothing: 0.
         """
-        found = np.maximum(counts - self.false_per_bin, 0.0)
+        found = np.maximum(counts - self.false_per_bin, _LEAST_TRUE * counts)
         blind = self.probability <= 0
-        return np.where(blind, 0.0, found / np.where(blind, 1.0, self.probability)).astype(
-            np.float32
-        )
+        rates = np.where(blind, 0.0, found / np.where(blind, 1.0, self.probability))
+        return rates.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
