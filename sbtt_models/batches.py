@@ -31,7 +31,10 @@ class StreamOnDevice:
         return cls(torch.nn.functional.pad(counts, pad), torch.nn.functional.pad(exposure, pad))
 
     def batches(self, windows: Windows, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Counts and exposure of `size` windows at a time, each (window, bin, channel)."""
+        """Counts and exposure of `size` windows at a time, each (window, bin, channel).
+
+        In memory they are (bin, channel, window), as the networks compute.
+        """
         device = self.counts.device
         trial = torch.from_numpy(windows.trial).to(device)[:, None]
         bins = torch.from_numpy(windows.start).to(device)[:, None] + torch.arange(
@@ -39,4 +42,10 @@ class StreamOnDevice:
         )
         for first in range(0, windows.trial.size, size):
             rows = slice(first, first + size)
-            yield self.counts[trial[rows], bins[rows]], self.exposure[trial[rows], bins[rows]]
+            counts = self.counts[trial[rows], bins[rows]]
+            exposure = self.exposure[trial[rows], bins[rows]]
+            yield _windows_last(counts), _windows_last(exposure)
+
+
+def _windows_last(values: Tensor) -> Tensor:
+    return values.permute(1, 2, 0).contiguous().permute(2, 0, 1)

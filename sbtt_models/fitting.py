@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sbtt_models.batches import StreamOnDevice
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Progress, Setting
-from sbtt_models.device import device_of, seeded, threads
+from sbtt_models.device import device_of, kept_memory, seeded, threads
 from sbtt_models.losses import coordinated_dropout, poisson_nll, selective_loss
 from sbtt_models.means import channel_rates
 from sbtt_models.nets.base import Network
@@ -128,7 +128,7 @@ def train(
     start = time.perf_counter()
     device = device_of(setting.device)
     n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
-    with threads(training.threads), seeded(setting.seed, device):
+    with threads(training.threads), seeded(setting.seed, device), kept_memory():
         rates = channel_rates(stream.trials(stream.split.train))
         log_mean = torch.from_numpy(np.log(rates).astype(np.float32))
         inside = stream.lengths[stream.split.train].sum() * stream.n_channels
@@ -137,6 +137,7 @@ def train(
         loop = _Loop(spec, stream, training, setting, network, n_bins)
         history = loop.run(setting.progress)
     network.load_state_dict(loop.best_weights)
+    network.release()
     return FittedNetwork(
         network,
         n_bins,
@@ -173,7 +174,10 @@ class _Loop:
         windows = cut(stream.lengths, stream.split.train, n_bins, self.stride)
         self.n_steps = -(-windows.trial.size // training.batch_size)
         self.optimiser = torch.optim.Adam(
-            network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+            network.parameters(),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            fused=True,
         )
         self.schedule = _schedule(self.optimiser, training, self.n_steps)
         self.best_loss, self.best_weights = float("inf"), copy.deepcopy(network.state_dict())
@@ -237,10 +241,11 @@ class _Loop:
         ramp = min(epoch / self.training.ramp_epochs, 1.0) if self.training.ramp_epochs else 1.0
         terms = self._terms(counts, exposure)
         loss = terms["nll"] + ramp * sum(v for name, v in terms.items() if name != "nll")
-        self.optimiser.zero_grad(set_to_none=False)
+        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        parameters = self.network.parameters()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.training.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.network.parameters(), self.training.clip_norm, foreach=True
+        )
         self.optimiser.step()
         self.schedule.step()
         return {name: value.detach() for name, value in (*terms.items(), ("gradient_norm", norm))}
@@ -278,15 +283,17 @@ class _Loop:
     @torch.no_grad()
     def _validate(self) -> float:
         self.network.eval()
-        total, n_entries = 0.0, 0.0
+        totals, entries = [], []
         everything = self.training.withheld_validation == 0
         batches = self.data.batches(self.valid, _INFER_BATCH)
         for (counts, exposure), hidden in zip(batches, self.hidden, strict=True):
             inferred = self.network(counts * ~hidden, exposure * ~hidden)
             judged = exposure if everything else exposure * hidden
-            total += float(poisson_nll(inferred.log_rates, counts, judged).sum())
-            n_entries += float((judged > 0).sum())
-        return total / max(n_entries, 1.0)
+            totals.append(poisson_nll(inferred.log_rates, counts, judged).sum())
+            entries.append((judged > 0).sum())
+        # read back once, so that an accelerator waits once
+        total, n_entries = torch.stack([torch.stack(totals).sum(), torch.stack(entries).sum()])
+        return float(total / n_entries.clamp(min=1))
 
 
 def _schedule(

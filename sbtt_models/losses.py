@@ -6,10 +6,15 @@ All functions are pure: which samples exist is an argument, and nothing is remem
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sbtt_models.nets.coins import random_bits, threshold
 
 __all__ = [
     "autoregressive_kl",
@@ -18,6 +23,9 @@ __all__ = [
     "poisson_nll",
     "selective_loss",
 ]
+
+
+_CACHED = 65_536  # entries
 
 
 def poisson_nll(
@@ -78,10 +86,50 @@ def selective_loss(
     Zhu et al., "Deep inference of latent dynamics with spatio-temporal super-resolution using
     selective backpropagation through time", NeurIPS 2021, arXiv:2111.00070.
     """
-    nll = poisson_nll(log_rates, counts, exposure)
-    if learns is not None:
-        nll = torch.where(learns, nll, nll.detach())
-    return nll.sum() / (exposure > 0).sum().clamp(min=1)
+    return _SelectiveLoss.apply(log_rates, counts, exposure, learns)  # type: ignore[no-untyped-call]
+
+
+class _SelectiveLoss(torch.autograd.Function):
+    """Value and gradient in one pass, without a graph of a dozen arrays."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, log_rates: Tensor, counts: Tensor, exposure: Tensor, learns: Tensor | None
+    ) -> Tensor:
+        gradient = torch.empty_like(log_rates)
+        value, n_observed = log_rates.new_zeros(()), log_rates.new_zeros(())
+        whole = (log_rates, counts, exposure, gradient, *([] if learns is None else [learns]))
+        for lr, k, e, out, *teaches in zip(*map(_pieces, whole), strict=True):
+            # masks as numbers: a product takes a tenth of the time of where(). At an unobserved
+            # entry the log rate becomes 0 before exp(), as in poisson_nll
+            observed = torch.gt(e, 0, out=torch.empty_like(e))
+            n_observed += observed.sum()
+            torch.mul(lr, observed, out=out)
+            value -= (k * out).sum()
+            value += out.exp_().mul_(e).sum()
+            out.sub_(k).mul_(observed)
+            for mask in teaches:
+                out.mul_(mask.view(torch.uint8))  # a quarter of the time of a bool
+        n_observed.clamp_(min=1)
+        value /= n_observed
+        ctx.save_for_backward(gradient, n_observed)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, None, None, None]:
+        gradient, n_observed = ctx.saved_tensors
+        return gradient * (given / n_observed), None, None, None
+
+
+def _pieces(values: Tensor) -> Sequence[Tensor]:
+    """Parts that fit a processor's cache; a batch lies in memory as bin, channel, batch."""
+    if values.ndim != 3:
+        return (values,)
+    values = values.permute(1, 2, 0)
+    if values.device.type != "cpu" or not values.numel():
+        return (values,)
+    return values.chunk(-(-values.numel() // _CACHED))
 
 
 def coordinated_dropout(
@@ -118,10 +166,19 @@ def coordinated_dropout(
     for spiking neural data", NeurIPS 2019.
     """
     # the generator may live on the CPU while the data is on an accelerator
-    draw = torch.rand(counts.shape, generator=generator, device=generator.device)
-    hidden = (draw < rate).to(counts.device)
-    zero = torch.zeros((), dtype=counts.dtype, device=counts.device)
-    return torch.where(hidden, zero, counts), torch.where(hidden, zero, exposure), hidden
+    n_batch, n_bins, n_channels = counts.shape
+    bits = random_bits(counts.numel(), generator.device, generator).to(counts.device)
+    # (bin, channel, batch), so that the draw lies in memory as batches do
+    bits = bits.view(n_bins, n_channels, n_batch).permute(2, 0, 1)
+    seen, seen_exposure = torch.empty_like(counts), torch.empty_like(exposure)
+    learns = torch.empty_like(bits, dtype=torch.uint8)
+    whole = (bits, counts, exposure, seen, seen_exposure, learns)
+    for draw, k, e, seen_k, seen_e, hidden in zip(*map(_pieces, whole), strict=True):
+        kept = torch.ge(draw, threshold(rate), out=seen_e)
+        torch.mul(k, kept, out=seen_k)
+        torch.lt(draw, threshold(rate), out=hidden)
+        kept.mul_(e)
+    return seen, seen_exposure, learns.view(torch.bool)
 
 
 def gaussian_kl(

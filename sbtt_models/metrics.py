@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.special import gammaln
 
 from sbtt_models.spec import DataError
 
@@ -96,6 +95,8 @@ def poisson_nll(
     k, mean = _selected(counts, rates, where, exposure)
     entries = mean - k * np.log(mean)
     if stirling:
+        from scipy.special import gammaln  # slow to import, and not needed for means
+
         entries = entries + gammaln(k + 1.0)
     return float(entries.mean())
 

@@ -40,13 +40,15 @@ def cut(
         If given, every start is redrawn uniformly within its trial: as many windows, but new
         ones each epoch.
     """
-    owner, starts = [], []
-    for trial in trials:
-        last = max(int(lengths[trial]) - n_bins, 0)
-        grid = np.unique(np.append(np.arange(0, last, stride), last))
-        owner.append(np.full(grid.size, trial))
-        starts.append(grid if rng is None else rng.integers(0, last + 1, size=grid.size))
-    return Windows(np.concatenate(owner), np.concatenate(starts), n_bins)
+    last = np.maximum(lengths[trials] - n_bins, 0)
+    n_windows = -(-last // stride) + 1
+    if rng is None:
+        step = np.arange(n_windows.sum()) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+        start = np.minimum(step * stride, np.repeat(last, n_windows))
+    else:
+        draws = zip(last, n_windows, strict=True)
+        start = np.concatenate([rng.integers(0, end + 1, size=n) for end, n in draws])
+    return Windows(np.repeat(trials, n_windows), start, n_bins)
 
 
 def stitch(

@@ -7,7 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sbtt_models.decoders.autoencoder import Autoencoder
-from sbtt_models.nets.base import Inferred, Network
+from sbtt_models.nets.base import Inferred, Network, together
+from sbtt_models.nets.gru import encode
+from sbtt_models.nets.unroll import unroll
+from sbtt_models.nets.workspace import Workspace
 
 __all__ = ["SequentialAutoencoder"]
 
@@ -27,6 +30,7 @@ class SequentialAutoencoder(Network):
         self.generator = nn.GRU(1, spec.generator, batch_first=True)
         self.readout = nn.Linear(spec.generator, n_channels)
         self.dropout = nn.Dropout(spec.dropout)
+        self.workspace = Workspace()
         with torch.no_grad():
             self.readout.bias.copy_(log_mean)
 
@@ -38,10 +42,8 @@ class SequentialAutoencoder(Network):
     ) -> Inferred:
         """Infer log rates. Shapes as :meth:`Network.forward`."""
         del generator  # nothing is sampled here
-        seen = torch.cat([counts, exposure], dim=2) if self.mask_input else counts
-        _, last = self.encoder(seen)  # (2, batch, hidden)
-        encoded = self.dropout(torch.cat([last[0], last[1]], dim=1))
-        initial = self.dropout(self.latent(encoded))  # (batch, generator)
-        nothing = counts.new_zeros(counts.shape[0], counts.shape[1], 1)
-        states, _ = self.generator(nothing, initial[None].contiguous())
-        return Inferred(self.readout(states))
+        seen = together(counts, exposure) if self.mask_input else counts
+        last, _ = encode(self.encoder, seen, self.workspace)
+        initial = self.dropout(self.latent(self.dropout(last)))  # (batch, generator)
+        n_bins = counts.shape[1]
+        return Inferred(unroll(self.generator, self.readout, initial, n_bins, self.workspace))

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Inferred", "Network"]
+from sbtt_models.nets.workspace import Workspace
+
+__all__ = ["Inferred", "Network", "together"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,3 +43,18 @@ class Network(nn.Module):
         generator : torch.Generator, optional
             Randomness of posterior samples. None: use posterior means.
         """
+
+    def release(self) -> None:
+        """Give back the buffers that training used; they are made again when needed."""
+        for module in self.modules():
+            workspace = getattr(module, "workspace", None)
+            if isinstance(workspace, Workspace):
+                workspace.clear()
+
+
+def together(
+    counts: Float[Tensor, "batch bin channel"], exposure: Float[Tensor, "batch bin channel"]
+) -> Float[Tensor, "batch bin input"]:
+    """Counts and exposure side by side, in memory as (bin, input, batch)."""
+    parts = [counts.permute(1, 2, 0), exposure.permute(1, 2, 0)]
+    return torch.cat(parts, dim=1).permute(2, 0, 1)

@@ -11,7 +11,12 @@ from torch.nn import functional
 
 from sbtt_models.decoders.lfads import LFADS, Controller
 from sbtt_models.losses import autoregressive_kl, gaussian_kl
-from sbtt_models.nets.base import Inferred, Network
+from sbtt_models.nets.base import Inferred, Network, together
+from sbtt_models.nets.coins import drop_inputs
+from sbtt_models.nets.gru import encode
+from sbtt_models.nets.lfads_scan import Control, Rules, scan
+from sbtt_models.nets.unroll import read_out
+from sbtt_models.nets.workspace import Workspace
 
 __all__ = ["LFADSNetwork"]
 
@@ -38,6 +43,7 @@ class LFADSNetwork(Network):
         self.generator = nn.GRUCell(n_controls, spec.generator)
         self.to_factors = nn.Linear(spec.generator, spec.factors, bias=False)
         self.readout = nn.Linear(spec.factors, n_channels)
+        self.workspace = Workspace()
         with torch.no_grad():
             self.readout.bias.copy_(log_mean)
 
@@ -48,11 +54,11 @@ class LFADSNetwork(Network):
         generator: torch.Generator | None = None,
     ) -> Inferred:
         """Infer log rates and the KL and L2 penalties. Shapes as :meth:`Network.forward`."""
-        seen = torch.cat([counts, exposure], dim=2) if self.spec.mask_input else counts
-        seen = self.dropout(seen)
-        _, last = self.ic_encoder(seen)
-        posterior = self.ic_posterior(self.dropout(torch.cat([last[0], last[1]], dim=1)))
-        mean, log_var = posterior.chunk(2, dim=1)  # (batch, ic)
+        seen = together(counts, exposure) if self.spec.mask_input else counts
+        if self.training:
+            seen = drop_inputs(seen, self.spec.dropout)
+        last, _ = encode(self.ic_encoder, seen, self.workspace)
+        mean, log_var = self.ic_posterior(self.dropout(last)).chunk(2, dim=1)  # (batch, ic)
         log_var = torch.log(log_var.exp() + self.spec.initial_condition.least_variance)
         initial = mean if generator is None else _sample(mean, log_var, generator)
         state = self.ic_to_state(initial)
@@ -64,45 +70,34 @@ class LFADSNetwork(Network):
             penalties["kl_co"] = self.spec.controller.kl_scale * kl_inputs
         if self.spec.l2_scale > 0:
             penalties["l2"] = self.spec.l2_scale * self._l2()
-        return Inferred(self.readout(factors), penalties)
+        log_rates = read_out(self.readout, factors).permute(2, 0, 1)
+        return Inferred(log_rates, penalties)
 
     def _unroll(
         self,
         seen: Float[Tensor, "batch bin input"],
         state: Float[Tensor, "batch generator"],
         generator: torch.Generator | None,
-    ) -> tuple[Float[Tensor, "batch bin factor"], Float[Tensor, ""] | None]:
+    ) -> tuple[Float[Tensor, "bin factor batch"], Float[Tensor, ""] | None]:
         """Run the generator, with the controller in the loop, over all bins."""
-        n_bins, clip = seen.shape[1], self.spec.state_clip
+        dropout = self.spec.dropout if self.training else 0.0
+        rules = Rules(seen.shape[1], self.spec.state_clip, dropout)
         rows = functional.normalize(self.to_factors.weight, dim=1)
-        factor = self.dropout(state) @ rows.T
-        factors = []
+        control = None if self.inputs is None else self.inputs.hear(seen, generator)
+        factors, inputs, posterior = scan(
+            self.generator, rows, state, control, rules, self.workspace
+        )
         if self.inputs is None:
-            nothing = seen.new_zeros(seen.shape[0], 1)
-            for _ in range(n_bins):
-                state = self.generator(nothing, state).clamp(-clip, clip)
-                factors.append(self.dropout(state) @ rows.T)
-            return torch.stack(factors, dim=1), None
-        heard = self.inputs.encode(seen)
-        control = self.inputs.start(seen.shape[0])
-        samples, means, log_vars = [], [], []
-        for t in range(n_bins):
-            control, mean, log_var = self.inputs.step(heard[:, t], factor, control)
-            sample = mean if generator is None else _sample(mean, log_var, generator)
-            state = self.generator(sample, state).clamp(-clip, clip)
-            factor = self.dropout(state) @ rows.T
-            factors.append(factor)
-            samples.append(sample)
-            means.append(mean)
-            log_vars.append(log_var)
+            return factors, None
+        mean, log_var = posterior.chunk(2, dim=1)  # (bin, output, batch)
         kl = autoregressive_kl(
-            torch.stack(samples, dim=1),
-            torch.stack(means, dim=1),
-            torch.stack(log_vars, dim=1),
+            inputs.permute(2, 0, 1),
+            mean.permute(2, 0, 1),
+            log_var.permute(2, 0, 1),
             self.inputs.log_tau,
             self.inputs.log_noise_var,
         )
-        return torch.stack(factors, dim=1), kl
+        return factors, kl
 
     def _l2(self) -> Float[Tensor, ""]:
         weights = [self.generator.weight_hh]
@@ -116,8 +111,7 @@ class _InferredInputs(nn.Module):
 
     def __init__(self, spec: LFADS, controller: Controller, n_inputs: int) -> None:
         super().__init__()
-        self.lag, self.clip = controller.lag, spec.state_clip
-        self.dropout = nn.Dropout(spec.dropout)
+        self.lag = controller.lag
         self.encoder = nn.GRU(n_inputs, controller.encoder, batch_first=True, bidirectional=True)
         self.cell = nn.GRUCell(2 * controller.encoder + spec.factors, controller.size)
         self.initial = nn.Parameter(torch.zeros(controller.size))
@@ -125,30 +119,29 @@ class _InferredInputs(nn.Module):
         prior = torch.ones(controller.outputs)
         self.log_tau = nn.Parameter(prior * math.log(controller.prior_tau))
         self.log_noise_var = nn.Parameter(prior * math.log(controller.prior_variance))
+        self.workspace = Workspace()
 
     def encode(self, seen: Float[Tensor, "batch bin input"]) -> Float[Tensor, "batch bin heard"]:
-        states, _ = self.encoder(seen)
-        if self.lag == 0:
-            return states
-        ahead, back = states.chunk(2, dim=2)
-        # at bin t the forward pass tells of bins up to t - lag, the backward pass from t + lag
-        ahead = functional.pad(ahead, (0, 0, self.lag, 0))[:, : states.shape[1]]
-        back = functional.pad(back, (0, 0, 0, self.lag))[:, self.lag :]
-        return torch.cat([ahead, back], dim=2)
+        """What the controller hears at each bin."""
+        return self._heard(seen).permute(2, 0, 1)
 
-    def start(self, batch: int) -> Float[Tensor, "batch control"]:
-        return self.initial.expand(batch, -1)
+    def _heard(self, seen: Tensor) -> Float[Tensor, "bin heard batch"]:
+        _, heard = encode(self.encoder, seen, self.workspace, every_bin=True, lag=self.lag)
+        if heard is None:  # never: every bin was asked for
+            raise RuntimeError("the encoder gave no states")
+        return heard
 
-    def step(
-        self,
-        heard: Float[Tensor, "batch heard"],
-        factor: Float[Tensor, "batch factor"],
-        control: Float[Tensor, "batch control"],
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        control = self.cell(self.dropout(torch.cat([heard, factor], dim=1)), control)
-        control = control.clamp(-self.clip, self.clip)
-        mean, log_var = self.posterior(control).chunk(2, dim=1)
-        return control, mean, log_var
+    def hear(
+        self, seen: Float[Tensor, "batch bin input"], generator: torch.Generator | None
+    ) -> Control:
+        """Read the window, and draw the noise of the inferred inputs."""
+        heard = self._heard(seen)
+        noise = None
+        if generator is not None:
+            shape = (seen.shape[1], len(self.log_tau), seen.shape[0])
+            noise = torch.randn(shape, generator=generator, device=generator.device)
+            noise = noise.to(seen)
+        return Control(self.cell, self.posterior, self.initial, heard, noise)
 
 
 def _sample(mean: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:

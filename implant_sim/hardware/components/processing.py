@@ -57,8 +57,8 @@ class Processing(Component):
             ),
             "clock_energy_j": _FLIP_FLOP,
             "operation_energy_j": Source(
-                text="32-bit multiplier 12.68 pJ and adder 0.21 pJ in 40 nm (tables of Aladdin, in "
-                "hwcomponents-library); access to memory is not in it",
+                text="32-bit multiplier 12.68 pJ and adder 0.21 pJ in 40 nm (tables of Aladdin, "
+                "in hwcomponents-library); access to memory is not in it",
                 kind="derived",
             ),
         }

@@ -1,0 +1,267 @@
+"""One pass of LFADS over its bins, and the way back by hand. All arrays are (feature, batch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sbtt_models.nets.cells import Backprop, Trace, cell_backward, cell_forward, unpack_gradients
+from sbtt_models.nets.coins import Coins
+from sbtt_models.nets.workspace import Workspace, long_lived
+
+__all__ = ["Buffers", "Rules", "Run", "Walk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a run of the dynamics needs besides parameters."""
+
+    n_bins: int
+    clip: float
+    """States are kept within plus or minus this."""
+    dropout: float
+    """0 where nothing is dropped."""
+
+
+class Buffers:
+    """What a run keeps for the way back, and what the way back collects."""
+
+    def __init__(
+        self, n_bins: int, sizes: tuple[int, int, int, int, int], keep: bool, like: Tensor
+    ) -> None:
+        """Make them. `sizes` are heard, factors, control, outputs, generator."""
+        n_heard, n_factors, n_control, n_outputs, size = sizes
+        batch = like.shape[0]
+        kept = n_bins if keep else 1
+        self.generator = Trace((n_bins, 1, size, batch), (n_outputs, 0), keep, like)
+        self.state_coins = Coins(n_bins + 1, (size, batch), like)
+        self.dropped = like.new_empty(size, batch)
+        if n_control:
+            n_listened = n_heard + n_factors
+            self.control = Trace((n_bins, 1, n_control, batch), (n_listened, 0), keep, like)
+            self.listen_coins = Coins(n_bins, (n_listened, batch), like)
+            self.listened = list(long_lived(like, kept, n_listened, batch)) * (n_bins // kept)
+            self.deviation = list(like.new_empty(kept, n_outputs, batch)) * (n_bins // kept)
+
+
+class Run:
+    """One pass over the bins."""
+
+    def __init__(
+        self, buffers: Buffers, rules: Rules, parameters: tuple[Tensor, ...], noise: Tensor | None
+    ) -> None:
+        self.rules, self.noise, self.buffers = rules, noise, buffers
+        self.scale = 1.0 / (1.0 - rules.dropout)
+        rows, *own = parameters[:5]
+        self.generator = buffers.generator
+        self.generator.weights.pack([own])
+        self.rows = (2 * self.scale) * rows  # on k - 1/2, half a state
+        batch = buffers.dropped.shape[1]
+        size = rows.shape[1]
+        bias = self.generator.weights.bias.expand(-1, -1, batch)
+        if len(parameters) == 5:
+            bias = bias.contiguous()
+        self.from_input, self.rest = bias[0, : 3 * size], bias[:, 3 * size :]
+        self.offset, self.candidate = bias[:, size:], bias[:, :size]
+        if len(parameters) > 5:
+            self.start, weight, own_bias, *cell = parameters[5:]
+            self.control = buffers.control
+            self.control.weights.pack([cell])
+            self.control.weights.inputs.mul_(self.scale)
+            self.posterior = 2 * weight
+            self.posterior_bias = (own_bias - weight.sum(1))[:, None].expand(-1, batch)
+            n_control = weight.shape[1]
+            bias = self.control.weights.bias.expand(-1, -1, batch)
+            self.control_bias, self.control_rest = (
+                bias[0, : 3 * n_control],
+                bias[:, 3 * n_control :],
+            )
+
+    def all_bins(
+        self,
+        heard: Tensor | None,
+        initial: Tensor,
+        outputs: tuple[Tensor, Tensor, Tensor],
+    ) -> None:
+        """Write factors, inputs and their posterior, each (bin, feature, batch)."""
+        factors, inputs, posterior = (output.unbind(0) for output in outputs)
+        first = self.generator.first
+        torch.add(initial.t(), 1, out=first[0]).mul_(0.5)
+        if self.rules.dropout:
+            self.buffers.state_coins.toss()
+        if heard is not None:
+            if self.rules.dropout:
+                self.buffers.listen_coins.toss()
+            self.control.first[0].copy_((0.5 + 0.5 * self.start)[:, None])
+            factor = torch.empty_like(factors[0])
+            self.read(0, first, factor)
+        for t in range(self.rules.n_bins):
+            if heard is not None:
+                self.infer(t, self.listen(t, heard[t], factor), posterior[t], inputs[t])
+            state = self.generate(t, inputs[t])
+            factor = factors[t]
+            self.read(t + 1, state, factor)
+
+    def clips(self, t: int) -> bool:
+        """Whether a state can leave the bounds: afterwards it only moves towards -1 ... 1."""
+        return t == 0 or self.rules.clip < 1
+
+    def clamp(self, t: int, state: Tensor) -> None:
+        """Keep a state k within bounds."""
+        if self.clips(t):
+            state.clamp_(0.5 - 0.5 * self.rules.clip, 0.5 + 0.5 * self.rules.clip)
+
+    def clamp_back(self, t: int, state: Tensor, carry: Tensor) -> None:
+        """No gradient passes where a state was moved to a bound."""
+        if self.clips(t):
+            low, high = 0.5 - 0.5 * self.rules.clip, 0.5 + 0.5 * self.rules.clip
+            carry.mul_((state > low) & (state < high))
+
+    def read(self, step: int, state: Tensor, factor: Tensor) -> None:
+        """Factors of a state; `step` counts from the initial state."""
+        torch.mm(self.rows, self.drop(step, state), out=factor)
+
+    def drop(self, step: int, state: Tensor) -> Tensor:
+        """Half a state, with some of it dropped."""
+        dropped = torch.sub(state[0], 0.5, out=self.buffers.dropped)
+        if self.rules.dropout:
+            dropped.mul_(self.buffers.state_coins.kept(step, self.rules.dropout))
+        return dropped
+
+    def listen(self, t: int, heard: Tensor, factor: Tensor) -> Tensor:
+        """What the controller is told: the encoder at this bin, and the factors before."""
+        listened = self.buffers.listened[t]
+        torch.cat([heard, factor], out=listened)
+        if self.rules.dropout:
+            listened.mul_(self.buffers.listen_coins.kept(t, self.rules.dropout))
+        return listened
+
+    def infer(self, t: int, listened: Tensor, posterior: Tensor, sample: Tensor) -> None:
+        """Advance the controller; its posterior, and a sample of it."""
+        step, before, after = self.control.bins[t]
+        weights = self.control.weights
+        torch.addmm(self.control_bias, weights.inputs[0], listened, out=step.nrz[0])
+        step.m.copy_(self.control_rest)
+        cell_forward(step, weights.recurrent, before, step.rzm, step.n, after)
+        self.clamp(t, after)
+        torch.addmm(self.posterior_bias, self.posterior, after[0], out=posterior)
+        mean, log_var = posterior.chunk(2)
+        if self.noise is None:
+            sample.copy_(mean)
+            return
+        deviation = torch.mul(log_var, 0.5, out=self.buffers.deviation[t]).exp_()
+        torch.addcmul(mean, deviation, self.noise[t], out=sample)
+
+    def generate(self, t: int, sample: Tensor) -> Tensor:
+        """Advance the generator; its new state."""
+        step, before, after = self.generator.bins[t]
+        weights = self.generator.weights
+        if sample.shape[0]:
+            torch.addmm(self.from_input, weights.inputs[0], sample, out=step.nrz[0])
+            step.m.copy_(self.rest)
+            cell_forward(step, weights.recurrent, before, step.rzm, step.n, after)
+        else:
+            cell_forward(step, weights.recurrent, before, self.offset, self.candidate, after)
+        self.clamp(t, after)
+        return after
+
+
+class Walk:
+    """The way back over the bins, and what it collects."""
+
+    def __init__(self, run: Run, workspace: Workspace, inputs: Tensor) -> None:
+        self.run, self.inputs = run, inputs.unbind(0)
+        state = run.generator.first
+        self.lease = Backprop.lent(workspace, tuple(state.shape), 0, state)
+        self.generator: Backprop = self.lease.held
+        self.generator.start()
+        self.d_rows = torch.zeros_like(run.rows)
+        self.d_state = torch.empty_like(state[0])
+        self.d_from_input = torch.zeros_like(run.generator.weights.inputs[0])
+        self.controlled = inputs.shape[1] > 0
+        if self.controlled:
+            state = run.control.first
+            self.control_lease = Backprop.lent(workspace, tuple(state.shape), 0, state)
+            self.control: Backprop = self.control_lease.held
+            self.control.start()
+            self.d_listened = torch.empty_like(run.buffers.listened[0])
+            self.d_listen = torch.zeros_like(run.control.weights.inputs[0].t().contiguous())
+            self.d_read = torch.zeros_like(run.posterior)
+            self.d_read_bias = torch.zeros_like(run.posterior[:, 0])
+
+    def all_bins(
+        self, d_factors: Tensor, d_inputs: Tensor, d_posterior: Tensor, d_heard: Tensor
+    ) -> None:
+        """Walk from the last bin to the first; `d_heard` is written."""
+        given = torch.empty_like(d_factors[0])
+        from_factors = torch.zeros_like(given)
+        for t in reversed(range(self.run.rules.n_bins)):
+            after = self.run.generator.bins[t][2]
+            self.read(t + 1, after, torch.add(d_factors[t], from_factors, out=given))
+            d_sample = self.generate(t)
+            if self.controlled:
+                d_sample.add_(d_inputs[t])
+                d_listened = self.infer(t, d_sample, d_posterior[t])
+                d_heard[t].copy_(d_listened[: d_heard.shape[1]])
+                from_factors = d_listened[d_heard.shape[1] :]
+        if self.controlled:
+            self.read(0, self.run.generator.first, from_factors)
+
+    def read(self, step: int, state: Tensor, given: Tensor) -> None:
+        """Factors give their gradient to a state."""
+        run = self.run
+        self.d_rows.addmm_(given, run.drop(step, state).t())
+        carry = self.generator.carry[0]
+        if run.rules.dropout:
+            torch.mm(run.rows.t(), given, out=self.d_state)
+            carry.addcmul_(self.d_state, run.buffers.state_coins.kept(step, run.rules.dropout))
+        else:
+            carry.addmm_(run.rows.t(), given)
+
+    def generate(self, t: int) -> Tensor:
+        """A generator step gives its gradient to its input."""
+        trace = self.run.generator
+        step, before, after = trace.bins[t]
+        self.run.clamp_back(t, after, self.generator.carry)
+        cell_backward(self.generator, step, trace.weights.transposed, before, after)
+        grad = self.generator.step.nrz[0]
+        if self.controlled:
+            self.d_from_input.addmm_(grad, self.inputs[t].t())
+        return torch.mm(trace.weights.inputs[0].t(), grad)
+
+    def infer(self, t: int, d_sample: Tensor, d_posterior: Tensor) -> Tensor:
+        """A controller step gives its gradient to what it listened to."""
+        run, trace, back = self.run, self.run.control, self.control
+        step, before, after = trace.bins[t]
+        given = d_posterior.clone()
+        d_mean, d_log_var = given.chunk(2)
+        d_mean.add_(d_sample)
+        if run.noise is not None:
+            d_log_var.add_(d_sample * run.noise[t] * run.buffers.deviation[t], alpha=0.5)
+        back.carry[0].addmm_(run.posterior.t(), given)
+        self.d_read.addmm_(given, after[0].t())
+        self.d_read_bias.addmv_(given, back.ones)
+        run.clamp_back(t, after, back.carry)
+        cell_backward(back, step, trace.weights.transposed, before, after)
+        grad = back.step.nrz[0]
+        self.d_listen.addmm_(run.buffers.listened[t], grad.t())
+        d_listened = torch.mm(trace.weights.inputs[0].t(), grad, out=self.d_listened)
+        if run.rules.dropout:
+            d_listened.mul_(run.buffers.listen_coins.kept(t, run.rules.dropout))
+        return d_listened
+
+    def gradients(self) -> tuple[Tensor | None, ...]:
+        """Of the initial state and of every parameter, in the order of the arguments."""
+        run = self.run
+        inputs = self.d_from_input[None] if self.controlled else None
+        d_rows = (2 * run.scale) * self.d_rows
+        own = unpack_gradients(self.generator, inputs)[0]
+        shared = (0.5 * self.generator.carry[0].t(), d_rows, *own)
+        if not self.controlled:
+            return shared
+        cell = unpack_gradients(self.control, run.scale * self.d_listen.t()[None])[0]
+        start = 0.5 * self.control.carry[0].sum(1)
+        weight = 2 * self.d_read - self.d_read_bias[:, None]
+        return *shared, start, weight, self.d_read_bias.clone(), *cell
