@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+_MOST_LEDGERS = 50
+"""Points that `energy` shows one by one; more are shown as a table."""
 OK, FAILED, INVALID, PARTIAL, INTERRUPTED, TERMINATED = 0, 1, 2, 4, 130, 143
 
 app = typer.Typer(
@@ -108,36 +110,39 @@ def energy(
 ) -> None:
     """Price the implant of each point: ledger, link, heat, battery. No decoder is trained."""
     with _faults_told(debug):
+        from implant_sim.hardware.kernels.compile import without_blas
         from implant_sim.study.budget import budgets
         from implant_sim.study.scenario import load
 
+        without_blas()
         study = load(scenario, set_ or [])
-        found = []
-        for budget in budgets(study, tornado):
-            found.append(budget)
-            if not as_json:
-                terminal.print_budget(budget.title, budget.row, budget.energy, budget.error)
-                if budget.tornado is not None:
-                    terminal.print_tornado(budget.tornado)
-        if as_json:
-            terminal.print_json(
-                {
-                    "scenario": study.name,
-                    "points": [
-                        {
-                            "point": b.point,
-                            "axes": b.axes,
-                            "row": b.row,
-                            "energy": b.energy,
-                            "error": b.error,
-                            "band": b.band and asdict(b.band),
-                            "tornado": b.tornado and b.tornado.as_json(),
-                        }
-                        for b in found
-                    ],
+        statuses: list[str] = []
+        texts: list[str] = []
+        lines: list[dict[str, Any]] = []
+        for b in budgets(study, tornado):
+            statuses.append(str(b.row["status"]))
+            if as_json:
+                told = {
+                    "point": b.point,
+                    "axes": b.axes,
+                    "row": b.row,
+                    "energy": b.energy,
+                    "error": b.error,
+                    "band": b.band and asdict(b.band),
+                    "tornado": b.tornado and b.tornado.as_json(),
                 }
-            )
-        code = _exit_code([str(budget.row["status"]) for budget in found])
+                texts.append(terminal.json_text(told))
+            elif len(study.points) > _MOST_LEDGERS:
+                lines.append({"point": b.point, **b.axes, **b.row, "error": b.error})
+            else:
+                terminal.print_budget(b.title, b.row, b.energy, b.error)
+                if b.tornado is not None:
+                    terminal.print_tornado(b.tornado)
+        if as_json:  # only now, so that an error leaves no half of it
+            terminal.print_json_list({"scenario": study.name}, "points", texts)
+        elif lines:
+            terminal.print_budgets(lines, study.axes)
+        code = _exit_code(statuses)
     raise typer.Exit(code)
 
 

@@ -523,3 +523,134 @@ def matches(events, sample, first, last) -> int:
         if spike is not None:
             free.remove(spike)
     return len(sample) - len(free)
+
+
+def _lists(channels, size) -> list[list[int]]:
+    edges = [0, *np.cumsum(size)]
+    return [[int(c) for c in channels[a:b]] for a, b in itertools.pairwise(edges)]
+
+
+def subset_lists(seed, first, n_rows, n_channels, k, drawn):
+    mask = random_subsets(seed, first + n_rows, n_channels, k)[first:]
+    return np.nonzero(mask)[1]
+
+
+def grouped_lists(seed, first, n_rows, start, members, take, k):
+    mask = random_grouped(seed, first + n_rows, start, members, take, k)[first:]
+    return np.nonzero(mask)[1]
+
+
+def pauses(units, size, first, seen, span, least_gap, limit):
+    last = {unit: int(row) for unit, (row, _) in enumerate(seen)}
+    rows, of_row = [], np.zeros(len(size))
+    for i, line in enumerate(_lists(units, size)):
+        for unit in dict.fromkeys(line):
+            gap = first + i - last[unit] - 1
+            rows.append((gap, last[unit] < 0))
+            of_row[i] += min(gap * span, limit)
+            last[unit] = first + i
+            seen[unit] = first + i, seen[unit][1] + 1
+    gaps = [gap for gap, _ in rows]
+    total = [
+        sum(gap > 0 for gap in gaps),
+        sum(gap for gap in gaps if gap * span < least_gap),
+        sum(gap * span >= least_gap for gap in gaps),
+        sum(gap for gap in gaps if gap * span <= limit),
+        sum(gap * span > limit for gap in gaps),
+        sum(gap for gap, is_first in rows if is_first),
+    ]
+    between = max((gap for gap, is_first in rows if not is_first), default=0)
+    return np.array(total), between, max(gaps, default=0), of_row
+
+
+def settled(channels, size, first, unit_of, last, last_unit, left, least_gap, warm, wake):
+    lines, n_rows = _lists(channels, size), first + len(size)
+    mask = np.zeros((n_rows, len(unit_of)), dtype=bool)
+    for i, line in enumerate(lines):
+        mask[first + i, line] = True
+    needed = np.stack([mask[:, unit_of == u].any(axis=1) for u in range(len(last_unit))], axis=1)
+    woken = gate(needed, least_gap)[2][:, unit_of]
+    valid = settle(mask, woken, warm, wake)
+    return np.array([valid[first + i, c] for i, line in enumerate(lines) for c in line])
+
+
+def changes_in(channels, group, held):
+    total = 0
+    for c in channels:
+        total += held[group[c]] not in (-1, c)
+        held[group[c]] = c
+    return total
+
+
+def shared_in(channels, size, group, load):
+    lines = [[group[c] for c in line] for line in _lists(channels, size)]
+    return sum(line.count(g) for line in lines for g in set(line) if line.count(g) > 1)
+
+
+def drawn_counts(seed, first, rows_per_bin, channels, size, mean, quiet, times):
+    counts, spikes = [], []
+    for i, line in enumerate(_lists(channels, size)):
+        of_row = []
+        for c in line:
+            state = _mix((seed + ((first + i) // rows_per_bin + 1) * 0xD1342543DE82EF95) % WORD)
+            u = (_mix((state + c * 0x2545F4914F6CDD1D) % WORD) >> 11) * 2.0**-53
+            n, share, below = 0, quiet[c], quiet[c]
+            while u >= below and n < len(times) - 1:
+                n += 1
+                share = share * mean[c] / n
+                below += share
+            of_row.append(n)
+            times[n] += n > 0
+        counts += of_row
+        spikes.append(sum(of_row))
+    return np.array(counts), np.array(spikes)
+
+
+def picked_counts(table, first, rows_per_bin, channels, size, times):
+    lines = _lists(channels, size)
+    of_rows = [
+        [int(table[(first + i) // rows_per_bin, c]) for c in v] for i, v in enumerate(lines)
+    ]
+    counts = list(itertools.chain(*of_rows))
+    for n in counts:
+        times[n] += n > 0
+    return np.array(counts), np.array([sum(row) for row in of_rows])
+
+
+def thinned(seed, first, rows_per_bin, channels, size, counts, valid):
+    kept, at = [], 0
+    for i, line in enumerate(_lists(channels, size)):
+        b, part = divmod(first + i, rows_per_bin)
+        for c in line:
+            places = [_spike_time(seed, b, c, n) * rows_per_bin for n in range(counts[at])]
+            here = [p - part for p in places if min(int(p), rows_per_bin - 1) == part]
+            kept.append(sum(valid[at] > 0 and p >= 1.0 - valid[at] for p in here))
+            at += 1
+    return np.array(kept)
+
+
+def merge_steps(channels, size, counts, valid, rows_per_bin, place):
+    total, exposed, of_bin, at = [], [], [], 0
+    lines = _lists(channels, size)
+    for b in range(len(lines) // rows_per_bin):
+        in_bin: dict[int, list[float]] = {}
+        for line in lines[b * rows_per_bin : (b + 1) * rows_per_bin]:
+            for c in line:
+                found = in_bin.setdefault(c, [0, 0.0])
+                found[0] += counts[at]
+                found[1] += float(valid[at])
+                at += 1
+        total += [n for n, _ in in_bin.values()]
+        exposed += [share / rows_per_bin for _, share in in_bin.values()]
+        of_bin.append(len(in_bin))
+    return np.array(total), np.array(exposed, dtype=np.float32), np.array(of_bin)
+
+
+def tally_lists(counts, size, times):
+    for n in counts:
+        times[n] += n > 0
+    return np.array([sum(line) for line in _lists(counts, size)])
+
+
+def lengths_of(counts, size, lengths):
+    return np.array([sum(lengths[n] for n in line) for line in _lists(counts, size)])

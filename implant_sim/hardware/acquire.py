@@ -19,7 +19,7 @@ from implant_sim.hardware.kernels.exposure import deliver, send_on_change
 from implant_sim.hardware.link import Sent, send
 from implant_sim.hardware.schedules.base import Calibration, Plan, Schedule, View
 from implant_sim.hardware.sense import Clock, Sensed, sense
-from sbtt_models.signals import MaskedStream, Recording, within
+from sbtt_models.signals import Detector, MaskedStream, Recording, within
 from sbtt_models.spec import SpecError
 
 __all__ = ["acquire", "plan", "summarise"]
@@ -88,7 +88,9 @@ def acquire(
         found,
     )
     spans_s = clock.duration_s, recording.bin_s
-    activity = summarise(spans_s, recording.n_channels, implant, sensed.actions, encoded, sent)
+    activity = summarise(
+        spans_s, recording.n_channels, implant, found, sensed.actions, encoded, sent
+    )
     present = int(recording.available[inside].sum())
     activity = replace(
         activity,
@@ -96,8 +98,6 @@ def acquire(
         bandwidth=int(clock.sampled.sum()) / len(clock.sampled),
         sampled_fraction=float(exposure.sum(dtype=float)) / present,
         side_info_bps=float(choice_bit.sum()) / clock.duration_s,
-        detection_probability=None if found is None else float(found.probability.mean()),
-        false_hz=None if found is None else float(found.false_per_bin.mean()) / recording.bin_s,
         notes=(*activity.notes, *grid.notes, *planned.notes),
     )
     if planned.calibrated_every_s is not None:
@@ -214,6 +214,7 @@ def summarise(
     spans_s: tuple[float, float],
     n_channels: int,
     implant: Implant,
+    found: Detector | None,
     front_end: tuple[Action, ...],
     encoded: Encoded,
     sent: Sent,
@@ -228,6 +229,8 @@ def summarise(
         Of the recording.
     implant : Implant
         What did it.
+    found : Detector or None
+        What its threshold finds.
     front_end : tuple of Action
         What was done before encoding.
     encoded, sent
@@ -267,5 +270,7 @@ def summarise(
         packet_loss=sent.packet_loss,
         latency_s=sent.latency_s,
         buffer_bit=sent.buffer_bit,
+        detection_probability=None if found is None else float(found.probability.mean()),
+        false_hz=None if found is None else float(found.false_per_bin.mean()) / bin_s,
         notes=tuple(notes),
     )

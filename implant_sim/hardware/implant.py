@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,7 +14,7 @@ from pydantic import Field, model_validator
 from implant_sim.hardware.components.adc import AnyAdc
 from implant_sim.hardware.components.amplifier import AnyAmplifier
 from implant_sim.hardware.components.array import Array
-from implant_sim.hardware.components.base import Block, Component, Source, SourceKind
+from implant_sim.hardware.components.base import Block, Component, Source, SourceKind, fields_of
 from implant_sim.hardware.components.compression import Compression
 from implant_sim.hardware.components.multiplexer import Multiplexer
 from implant_sim.hardware.components.processing import Processing
@@ -93,11 +94,12 @@ class Implant(Spec):
         faults = []
         for name, block in self._blocks().items():
             if isinstance(block.source, dict):
-                known = {_alias(block, field) for field in type(block).model_fields}
+                fields = fields_of(type(block))
+                known = {_alias(block, field) for field in fields}
                 faults += [
                     f"{name}.source: {key!r} is no key of {name}"
                     for key in block.source
-                    if key not in known and key not in type(block).model_fields
+                    if key not in known and key not in fields
                 ]
             for field, value in block.numbers().items():
                 label = f"{name}.{_alias(block, field)}"
@@ -224,15 +226,17 @@ class Implant(Spec):
         processing = self.processing
         return processing.feature == "raw" or processing.threshold_sigma is not None
 
-    @property
-    def counted_by(self) -> tuple[float, tuple[str, ...]]:
-        """All that prices say about what is counted.
+    def counted_by(self, step_s: float) -> tuple[int | None, tuple[str, ...]]:
+        """All that prices say about what is counted, in steps of so many seconds.
 
-        The shortest gap that repays a wake-up [s], and the actions that there are at all.
+        The longest gap in steps that does not repay a wake-up, None if none does, and the actions
+        of processing that there are at all.
         """
         amplifier, known = self.front_end.working_amplifier, self.physical
         warm_s = self.processing.warm_up(amplifier.band_hz[0])
-        return amplifier.least_gap_s(known, warm_s), tuple(sorted(self.processing.prices(known)))
+        gap = amplifier.least_gap_s(known, warm_s) / step_s
+        actions = tuple(sorted(self.processing.prices(known)))
+        return None if math.isinf(gap) else math.floor(gap), actions
 
     def price_list(self) -> Mapping[tuple[str, str], Priced]:
         """The price of every action, by component and action, with the sources behind it."""
@@ -251,4 +255,4 @@ class Implant(Spec):
 
 
 def _alias(block: Block, field: str) -> str:
-    return type(block).model_fields[field].alias or field
+    return fields_of(type(block))[field].alias or field

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
@@ -22,17 +22,19 @@ __all__ = ["Counts", "Drawn", "Payload", "Recorded"]
 
 Samples = Int32[np.ndarray, " sample"]
 Sizes = Int[np.ndarray, " row"]
+Times = Int[np.ndarray, " value"]
 Feed = Callable[[int, Samples, Sizes], object]
 
 
-class Counts(Protocol):
+class Counts(ABC):
     """Where the counts of some samples come from."""
 
     largest: int
     """No count is larger."""
 
+    @abstractmethod
     def of(
-        self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Sizes
+        self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Times
     ) -> tuple[Samples, Sizes]:
         """Counts of the bins that some rows lie in, and the spikes of each row.
 
@@ -40,7 +42,7 @@ class Counts(Protocol):
         """
 
 
-class Drawn:
+class Drawn(Counts):
     """Counts drawn as they are asked for."""
 
     def __init__(self, population: Population) -> None:
@@ -48,26 +50,26 @@ class Drawn:
         self._quiet = np.exp(-population.mean)
         self.largest = population.most
 
+    @override
     def of(
-        self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Sizes
+        self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Times
     ) -> tuple[Samples, Sizes]:
-        """See `Counts`."""
         return kernels.drawn_counts(
             self._seed, first, rows_per_bin, channels, size, self._mean, self._quiet, times
         )
 
 
-class Recorded:
+class Recorded(Counts):
     """Counts of a recording's table."""
 
     def __init__(self, counts: Int32[np.ndarray, "bin channel"]) -> None:
         self._counts = counts
         self.largest = int(counts.max(initial=0))
 
+    @override
     def of(
-        self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Sizes
+        self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Times
     ) -> tuple[Samples, Sizes]:
-        """See `Counts`."""
         return kernels.picked_counts(self._counts, first, rows_per_bin, channels, size, times)
 
 
@@ -162,7 +164,7 @@ class Payload(Values):
             n = min(self._at_once, self._grid.n_steps - first)
             yield first, *self._lists.take(first, n)
 
-    def _chunks(self, times: Sizes, also: Feed | None) -> Iterator[_Chunk]:
+    def _chunks(self, times: Times, also: Feed | None) -> Iterator[_Chunk]:
         grid, s = self._grid, self._grid.steps_per_bin
         settle = _Settling(self._rules) if self._rules.settles_inside else None
         if settle is not None and self.valid is None:
@@ -224,7 +226,9 @@ class _Settling:
             refuse_unsettled(self._rules, self._rules.wakes_late)
 
 
-def _held(channels: Samples, size: Sizes, times: int, at_most: int) -> tuple[Samples, Sizes]:
+def _held(
+    channels: Samples, size: Sizes, times: int, at_most: int
+) -> tuple[Int32[np.ndarray, " more_samples"], Int[np.ndarray, " more_rows"]]:
     """Repeat each row so many times, up to some rows in all."""
     if len(size) and (size == size[0]).all():
         same = np.repeat(channels.reshape(len(size), -1), times, axis=0)[:at_most]

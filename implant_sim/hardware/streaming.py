@@ -19,7 +19,6 @@ from implant_sim.hardware.activity import Activity
 from implant_sim.hardware.calibration import with_calibration
 from implant_sim.hardware.coverage import of_visits
 from implant_sim.hardware.detect import detect
-from implant_sim.hardware.detection import amplitudes_v, detection, detects
 from implant_sim.hardware.encode import encode_values
 from implant_sim.hardware.feedback import view_of
 from implant_sim.hardware.front_end_count import FrontEndCount
@@ -30,7 +29,7 @@ from implant_sim.hardware.payload_count import Counts, Drawn, Payload, Recorded
 from implant_sim.hardware.schedules.base import Groups, Schedule, View
 from implant_sim.hardware.schedules.lists import Lists, lists_of
 from implant_sim.hardware.sense import Rules, front_end_actions
-from sbtt_models.signals import Population, Recording, within
+from sbtt_models.signals import Detector, Population, Recording, within
 from sbtt_models.spec import SpecError
 
 __all__ = ["Need", "count"]
@@ -96,7 +95,7 @@ def count(
         return None
     for_schedule, for_spikes, for_link, for_noise = rng.spawn(4)
     times = for_spikes.integers(0, 2**64, dtype=np.uint64)
-    recording = _detected(recording, implant, for_noise)
+    recording, found = _detected(recording, implant, for_noise)
     grid = Grid.over(np.asarray(recording.lengths), recording.bin_s, schedule, implant)
     if allow is not None:
         allow(Need(grid.n_bins, grid.n_bins, recording.n_channels))
@@ -122,7 +121,7 @@ def count(
     sent = send(encoded.bits, grid.bin_s, implant, for_link)
     spans_s = n_clock * step_s, grid.bin_s
     done = front_end_actions(counted, rules, implant)
-    activity = summarise(spans_s, recording.n_channels, implant, done, encoded, sent)
+    activity = summarise(spans_s, recording.n_channels, implant, found, done, encoded, sent)
     activity = replace(
         activity,
         bandwidth=counted.n_sampled / n_clock,
@@ -145,14 +144,18 @@ def count(
 
 def _detected(
     recording: Recording | Population, implant: Implant, rng: np.random.Generator
-) -> Recording | Population:
+) -> tuple[Recording | Population, Detector | None]:
+    """As `detect`; of a population, it is the rates that change."""
     if isinstance(recording, Recording):
-        return detect(recording, implant, rng)[0]
-    if not detects(implant):
-        return recording
+        return detect(recording, implant, rng)
+    if implant.processing.threshold_sigma is None:
+        return recording, None
+    from implant_sim.hardware.detection import amplitudes_v, detection  # brings scipy: see detect
+
     found = detection(implant, amplitudes_v(implant, recording.n_channels, rng.spawn(3)[0]))
-    false_per_bin = found.false_hz * recording.bin_s
-    return replace(recording, mean=recording.mean * found.probability + false_per_bin)
+    false_per_bin = np.full(recording.n_channels, found.false_hz * recording.bin_s)
+    seen = replace(recording, mean=recording.mean * found.probability + false_per_bin)
+    return seen, Detector(found.probability, false_per_bin)
 
 
 def _offered(

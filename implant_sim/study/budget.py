@@ -7,16 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from implant_sim.hardware.activity import Activity
 from implant_sim.hardware.energy import price
-from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.sensitivity import Tornado, tornado
-from implant_sim.hardware.uncertainty import Band, PriceDraws, band_of
+from implant_sim.hardware.uncertainty import Band
 from implant_sim.hardware.verdict import judge
 from implant_sim.study.engines.local import default_jobs
 from implant_sim.study.keys import DataKeys
 from implant_sim.study.offers import Counted, Offers
-from implant_sim.study.rows import energy_rows, hardware_row, price_draws
+from implant_sim.study.rows import energy_rows, hardware_row, power_band
 from implant_sim.study.scenario import Point, Study
 from implant_sim.study.sweep import axes_text
 from sbtt_models.spec import SpecError
@@ -71,8 +69,8 @@ def budgets(study: Study, with_tornado: bool = False, jobs: int | None = None) -
     LimitError
         If memory or time would not suffice for one of the points.
     """
-    keys, offers, draws = DataKeys(), Offers(study.root), _Draws()
-    named = [keys.of(point.scenario) for point in study.points]
+    keys, offers = DataKeys(), Offers(study.root)
+    named = [keys.of(p.scenario, offers.step_s(p.scenario)) for p in study.points]
     first = dict(zip(reversed(named), reversed(study.points), strict=True))
     with ThreadPoolExecutor(jobs or default_jobs(1)) as pool:
         try:
@@ -80,14 +78,12 @@ def budgets(study: Study, with_tornado: bool = False, jobs: int | None = None) -
                 key: pool.submit(offers.count, first[key].scenario) for key in dict.fromkeys(named)
             }
             for point, key in zip(study.points, named, strict=True):
-                yield _budget(point, study.name, counts[key], draws, with_tornado)
+                yield _budget(point, study.name, counts[key], with_tornado)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _budget(
-    point: Point, name: str, counting: Future[Counted], draws: _Draws, with_tornado: bool
-) -> Budget:
+def _budget(point: Point, name: str, counting: Future[Counted], with_tornado: bool) -> Budget:
     title = f"point {point.index}: {axes_text(point.axes) or name}"
     implant = point.scenario.implant
     try:
@@ -97,21 +93,7 @@ def _budget(
     except SpecError as error:
         row = {"status": "infeasible"}
         return Budget(point.index, point.axes, title, row, [], str(error))
-    band = draws.band(implant, activity, point.scenario.seed)
+    band = power_band(implant, activity, point.scenario.seed)
     row = {"status": "ok"} | hardware_row(offer, activity, ledger, verdict, band)
     moved = tornado(activity, implant) if with_tornado else None
     return Budget(point.index, point.axes, title, row, energy_rows(ledger), "", band, moved)
-
-
-class _Draws:
-    """Draws of prices, made once for each implant."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Implant, PriceDraws | None]] = {}
-
-    def band(self, implant: Implant, activity: Activity, seed: int) -> Band | None:
-        """As `power_band`."""
-        if id(implant) not in self._known:  # the implant is kept, so its identity stays its own
-            self._known[id(implant)] = implant, price_draws(implant, seed)
-        drawn = self._known[id(implant)][1]
-        return None if drawn is None else band_of(activity, drawn)

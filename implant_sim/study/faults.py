@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -45,7 +46,7 @@ def describe(error: ValidationError, root: Node, model: type[BaseModel]) -> list
     list of str
         ``file:line:column: dotted.key: what, and the way out``, in the order of the file.
     """
-    schema = model.model_json_schema()
+    schema = _schema_of(model)
     lines = []
     for fault in error.errors(include_url=False):
         path, node, rest = _locate(root, fault["loc"])
@@ -54,6 +55,11 @@ def describe(error: ValidationError, root: Node, model: type[BaseModel]) -> list
         lines.append((place, f"{place}: {key + ': ' if key else ''}{text}"))
     lines.sort(key=lambda line: (line[0].source, line[0].line, line[0].column))
     return list(dict.fromkeys(text for _, text in lines))
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _locate(root: Node, loc: tuple[int | str, ...]) -> tuple[tuple[str, ...], Node, list[str]]:

@@ -139,8 +139,8 @@ class DataKeys:
     def __init__(self) -> None:
         self._known: dict[tuple[int, bool], tuple[Spec, str]] = {}
 
-    def of(self, scenario: Scenario) -> tuple[str, ...]:
-        """The name, in parts.
+    def of(self, scenario: Scenario, step_s: float) -> tuple[str, ...]:
+        """The name, in parts, on a clock with steps of so many seconds.
 
         Recording, schedule, seed, channels held out, and of the implant all that is not declared
         to be a price.
@@ -156,7 +156,7 @@ class DataKeys:
             self._text(scenario.recording, looks),
             self._text(scenario.schedule, looks),
             repr((scenario.seed, scenario.score.held_out, implant.constants)),
-            repr(implant.counted_by),
+            repr(implant.counted_by(step_s)),
             *blocks,
         )
 
@@ -175,9 +175,9 @@ def _prices(block: Spec, looks: bool) -> set[str]:
     return set(block.price_fields) | (set() if looks else set(block.signal_fields))
 
 
-def data_key(scenario: Scenario) -> str:
+def data_key(scenario: Scenario, step_s: float) -> str:
     """Name what is counted: 20 hexadecimal digits; see `DataKeys`."""
-    return _digest(DataKeys().of(scenario))
+    return _digest(DataKeys().of(scenario, step_s))
 
 
 def price_key(scenario: Scenario) -> str:

@@ -148,15 +148,14 @@ def refuse_counting(need: Need, time_limit_s: float | None) -> None:
         Naming need, bound, and what would fit.
     """
     bound_s = _COUNTING_S if time_limit_s is None else time_limit_s
-    memory_b = (
-        _BASE_B + _COUNTED_B_PER_BIN * need.n_bins + _COUNTED_B_PER_CHANNEL * need.n_channels
-    )
+    fixed_b = _BASE_B + _COUNTED_B_PER_CHANNEL * need.n_channels
+    memory_b = fixed_b + _COUNTED_B_PER_BIN * need.n_bins
     seconds, allowed = _COUNTED_S_PER_SAMPLE * need.n_samples, allowed_memory_b()
     if memory_b <= allowed and seconds <= bound_s:
         return
     what = f"counting {need.n_samples:,.0f} samples in {need.n_bins:,} bins"
     if memory_b > allowed:
-        left = max(0.0, allowed - _BASE_B - _COUNTED_B_PER_CHANNEL * need.n_channels)
+        left = max(0.0, allowed - fixed_b)
         raise LimitError(
             f"{what} needs about {memory_b / 1e9:.1f} GB of memory; {allowed / 1e9:.1f} GB may be "
             f"used, which is enough for {int(left / _COUNTED_B_PER_BIN):,} bins: shorten the "

@@ -11,6 +11,7 @@ import numpy as np
 from implant_sim.hardware.acquire import acquire
 from implant_sim.hardware.activity import Activity
 from implant_sim.hardware.streaming import Need, count
+from implant_sim.recordings.base import RecordingSource
 from implant_sim.recordings.poisson import PoissonSource
 from implant_sim.study import limits
 from implant_sim.study.keys import stage_seed
@@ -30,7 +31,8 @@ class Offers:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = Lock()
-        self._loaded: dict[str, Recording] = {}
+        self._loaded: dict[tuple[str, float], Recording] = {}
+        self._named: dict[int, tuple[RecordingSource, str]] = {}
 
     def count(self, scenario: Scenario) -> Counted:
         """Count what an implant does, in the first repeat.
@@ -72,10 +74,24 @@ class Offers:
         rng = np.random.default_rng(stage_seed(scenario.seed, 0, "schedule"))
         return offer, acquire(offer, implant, schedule, rng)[1]
 
+    def step_s(self, scenario: Scenario) -> float:
+        """The step of a point's front end: a bin, or the dwell where that is shorter. [s]
+
+        Raises
+        ------
+        DataError
+            If the recording cannot be read.
+        """
+        source, dwell_s = scenario.recording, scenario.schedule.dwell_s
+        bin_s = source.bin_s if isinstance(source, PoissonSource) else self._load(scenario).bin_s
+        return bin_s if dwell_s is None else bin_s / max(1, round(bin_s / dwell_s))
+
     def _load(self, scenario: Scenario) -> Recording:
         source, score = scenario.recording, scenario.score
-        key = f"{source.model_dump_json()} {score.held_out!r}"
         with self._lock:
+            if id(source) not in self._named:  # kept, so that its identity stays its own
+                self._named[id(source)] = source, source.model_dump_json()
+            key = self._named[id(source)][1], score.held_out
             if key not in self._loaded:
                 if isinstance(source, PoissonSource):
                     limits.refuse_table(source.n_entries)

@@ -17,7 +17,7 @@ from implant_sim.hardware.verdict import Verdict
 from sbtt_models import metrics
 from sbtt_models.signals import Population, Recording
 
-__all__ = ["calibration_mean", "energy_rows", "hardware_row", "power_band", "price_draws"]
+__all__ = ["calibration_mean", "energy_rows", "hardware_row", "power_band"]
 
 _DRAWS = 2000
 

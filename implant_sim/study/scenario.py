@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.recordings import AnyRecording
 from implant_sim.study.faults import describe
 from implant_sim.study.find import is_file, read_scenario, with_implant
+from implant_sim.study.points import Points
 from implant_sim.study.sweep import Axes, Label, axes_of, combinations
 from implant_sim.study.tree import as_node, assignment, get, graft, in_order, split_key
 from implant_sim.study.withhold import ScoreOptions
@@ -146,9 +148,17 @@ def load(scenario: str | Path | Mapping[str, Any], overrides: Overrides = ()) ->
     count = repeats.value if repeats is not None and isinstance(repeats.value, int) else 1
     points, faults = [], dict[str, None]()
     bare = Node({k: v for k, v in tree.mapping.items() if k != "sweep"}, tree.place)
+
+    def put(block: Node, key: str, node: Node) -> Node:
+        return _absolute(_set(block, key, node, root), root)
+
+    checked = Points(Scenario, bare, tuple(axes), put, inner="implant")
     for index, choice in enumerate(combinations(axes, max(count, 1))):
+        values = {key: node for key, (_, node) in choice.items()}
         try:
-            points.append(_point(index, choice, bare, root))
+            found = checked.check(values, partial(_whole, values, bare, root))
+            labels = {key: label for key, (label, _) in choice.items()}
+            points.append(Point(index, labels, found))
         except SpecError as error:
             faults.update(dict.fromkeys(str(error).split("\n")))
             if len(faults) > _MAX_FAULTS:
@@ -169,13 +179,14 @@ def _refuse_swept(pairs: Mapping[str, Node], axes: Axes) -> None:
             )
 
 
-def _point(index: int, choice: dict[str, tuple[Label, Node]], bare: Node, root: Path) -> Point:
+def _whole(choice: Mapping[str, Node], bare: Node, root: Path) -> Scenario:
+    """Check a point as a whole; what is wrong is told with its place in the file."""
     tree = bare
     for key in in_order(choice):
-        tree = _set(tree, key, choice[key][1], root)
+        tree = _set(tree, key, choice[key], root)
     tree = _absolute(tree, root)
     try:
-        scenario = Scenario.model_validate(tree.plain())
+        return Scenario.model_validate(tree.plain())
     except ValidationError as error:
         raise SpecError("\n".join(describe(error, tree, Scenario))) from None
     except LimitError:
@@ -183,8 +194,6 @@ def _point(index: int, choice: dict[str, tuple[Label, Node]], bare: Node, root: 
     except SimError as error:  # a member's own check
         place = tree.place.source
         raise SpecError(error.args[0] if place in str(error) else f"{place}: {error}") from error
-    axes = {key: label for key, (label, _) in choice.items()}
-    return Point(index, axes, scenario)
 
 
 def _set(tree: Node, key: str, node: Node, root: Path) -> Node:

@@ -98,7 +98,7 @@ def test_missing_key_and_missing_kind(write):
         write(TEXT.replace("schedule:\n  kind: random_subset\n  bandwidth: 2\n", ""))
     )
     message = fault(write(TEXT.replace("  kind: random_subset\n", "")))
-    assert "s.yaml:12:3: schedule: 'kind' is missing (known: full, " in message
+    assert "s.yaml:12:3: schedule: 'kind' is missing (known: activity, " in message
 
 
 def test_fault_in_an_implant_file_names_that_file(write, tmp_path):
@@ -348,7 +348,9 @@ def test_scenario_survives_the_way_to_a_worker(write):
 
 def test_catalog_and_schema():
     assert [name for name, _ in catalog("schedules")] == [
-        "full", "static_subset", "round_robin", "random_subset",
+        "full", "static_subset", "round_robin", "blocks", "low_discrepancy", "random_subset",
+        "bernoulli", "weighted", "hybrid", "windows", "raster", "activity", "information",
+        "bandit", "event_driven", "file",
     ]  # fmt: skip
     assert {"lorenz", "hdf5", "nwb", "npz", "mat"} <= {n for n, _ in catalog("recordings")}
     assert "radio.ble" in dict(catalog("components"))

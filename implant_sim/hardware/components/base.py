@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,11 +11,12 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from implant_sim.hardware.physics.constants import Constants
 from sbtt_models.spec import Spec
 
-__all__ = ["Block", "Component", "Price", "Source", "SourceKind", "SourceRef"]
+__all__ = ["Block", "Component", "Price", "Source", "SourceKind", "SourceRef", "fields_of"]
 
 SourceKind = Literal["measured", "derived", "recalled"]
 
@@ -58,14 +60,12 @@ class Block(Spec):
     def numbers(self) -> dict[str, Any]:
         """The fields that hold a number, by their Python name."""
         return {
-            name: value
-            for name in type(self).model_fields
-            if _numeric(value := getattr(self, name))
+            name: value for name in fields_of(type(self)) if _numeric(value := getattr(self, name))
         }
 
     def default_of(self, field: str) -> tuple[object, Source | None]:
         """The value of a field where none is given, and its source."""
-        return type(self).model_fields[field].default, self.default_sources.get(field)
+        return fields_of(type(self))[field].default, self.default_sources.get(field)
 
     def source_of(self, field: str, known: Mapping[str, Source]) -> Source | None:
         """Find the source of a field.
@@ -92,13 +92,19 @@ class Block(Spec):
         default = getattr(self, field) == usual
         reference: SourceRef | None
         if isinstance(self.source, dict):
-            key = type(self).model_fields[field].alias or field
+            key = fields_of(type(self))[field].alias or field
             reference = self.source.get(key, self.source.get(field))
         else:
             reference = None if default else self.source
         if reference is None:
             return usual_source if default else None
         return reference if isinstance(reference, Source) else known[reference]
+
+
+@functools.cache
+def fields_of(block: type[Block]) -> Mapping[str, FieldInfo]:
+    """`model_fields`, which pydantic takes a while to hand out."""
+    return dict(block.model_fields)
 
 
 def _numeric(value: object) -> bool:

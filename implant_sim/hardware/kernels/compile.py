@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cache_folder", "kernel"]
+__all__ = ["cache_folder", "kernel", "without_blas"]
 
 
 def cache_folder(environment: dict[str, str]) -> Path:
@@ -87,6 +87,23 @@ class _CheckedFile(IndexDataCacheFile):
             super().save(key, data)
         except OSError as error:
             warnings.warn(f"kernels are not cached: {error}", RuntimeWarning, stacklevel=2)
+
+
+def without_blas() -> None:
+    """Spare numba its look for BLAS, which imports scipy.linalg and takes a third of a second.
+
+    No kernel here multiplies matrices. For a command of ours, not for a library: whoever else
+    compiles in this process would miss ``numpy.dot``.
+    """
+    try:
+        from numba.np import linalg
+    except ImportError:  # a numba that keeps it elsewhere
+        return
+    linalg.ensure_blas = _no_blas
+
+
+def _no_blas() -> None:
+    raise ImportError("not looked for")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from implant_sim.hardware.kernels.compile import kernel
@@ -18,6 +20,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(1)
 _S27, _S30, _S31, _S32, _S11 = (np.uint64(n) for n in (27, 30, 31, 32, 11))
 _TO_UNIT = 2.0**-53
+_BLOCK = 2**17  # bytes
 
 
 @kernel
@@ -107,13 +110,44 @@ def random_grouped(seed, n_rows, start, members, take, k):
 
 
 @kernel
-def round_robin(n_rows, start, members, k):
+def _turn(start, at_most):
+    """Visits after which all groups begin anew, the least common multiple of their sizes."""
+    turn = 1
+    for g in range(len(start) - 1):
+        size = start[g + 1] - start[g]
+        a, b = turn, size
+        while b:
+            a, b = b, a % b
+        turn = turn // a * size
+        if turn > at_most:
+            return at_most + 1
+    return turn
+
+
+@kernel
+def _copy(source, target):
+    # seven times as fast as the assignment of a slice
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+def round_robin(n_rows: int, start: Any, members: Any, k: int) -> Any:
     """Take the next k groups in each row, and of each the member after the one it gave last."""
+    # numpy's memory comes in large pages, numba's in small ones, which are slower to write first
+    observed = np.empty((n_rows, len(members)), dtype=np.bool_)
+    _take_turns(observed, start, members, k)
+    return observed
+
+
+@kernel
+def _take_turns(observed, start, members, k):
+    n_rows, n_channels = observed.shape
     n_groups = len(start) - 1
-    observed = np.zeros((n_rows, len(members)), dtype=np.bool_)
     visits = np.zeros(n_groups, dtype=np.int64)
-    g = 0
-    for row in range(n_rows):
+    places = n_groups * _turn(start, n_rows * k // n_groups)
+    g, row = 0, 0
+    while row < n_rows and (row == 0 or row * k % places != 0):
+        observed[row] = False
         for _ in range(k):
             size = start[g + 1] - start[g]
             observed[row, members[start[g] + visits[g] % size]] = True
@@ -121,4 +155,14 @@ def round_robin(n_rows, start, members, k):
             g += 1
             if g == n_groups:
                 g = 0
-    return observed
+        row += 1
+    # from here on it repeats itself: copied as a block that stays in the cache
+    flat = observed.reshape(n_rows * n_channels)
+    done = row * n_channels
+    block = done
+    while done < len(flat):
+        n = min(block, len(flat) - done)
+        _copy(flat[:n], flat[done : done + n])
+        done += n
+        if block < _BLOCK:
+            block = done

@@ -7,6 +7,8 @@ arrays that the caller makes once and the kernel alone writes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from implant_sim.hardware.kernels.compile import kernel
@@ -122,7 +124,8 @@ def pauses(units, size, first, seen, span, least_gap, limit):
     between, longest = 0, 0
     before = np.zeros(len(size), dtype=np.float64)
     gaps = np.empty(size.max() if len(size) > 0 else 0, dtype=np.int32)
-    none, one = np.int32(0), np.int32(1)
+    none: Any = np.int32(0)
+    one = np.int32(1)
     enough = np.int32(-(-least_gap // span))
     most = np.int32(min(limit // span, 2.0**31 - 1))
     at = 0
@@ -138,17 +141,22 @@ def pauses(units, size, first, seen, span, least_gap, limit):
             seen[unit, 1] += np.int32(gap >= none)
         anew, short, n_long, whole, n_cut, late = 0, 0, 0, 0, 0, 0
         for i in range(len(line)):  # apart from the loop above, so that it runs on vectors
-            gap = max(gaps[i], none)
-            is_first = gap == now
-            anew += 1 if gap > none else 0
-            n_long += 1 if gap >= enough else 0
-            short += gap if gap < enough else none
-            n_cut += 1 if gap > most else 0
-            whole += gap if gap <= most else none
-            late += gap if is_first else none
-            between = max(between, none if is_first else gap)
-            longest = max(longest, gap)
-        total += np.array([anew, short, n_long, whole, n_cut, late])
+            pause: Any = max(gaps[i], none)
+            is_first = pause == now
+            anew += 1 if pause > none else 0
+            n_long += 1 if pause >= enough else 0
+            short += pause if pause < enough else none
+            n_cut += 1 if pause > most else 0
+            whole += pause if pause <= most else none
+            late += pause if is_first else none
+            between = max(between, none if is_first else pause)
+            longest = max(longest, pause)
+        total[0] += anew
+        total[1] += short
+        total[2] += n_long
+        total[3] += whole
+        total[4] += n_cut
+        total[5] += late
         before[row] = whole * span + n_cut * limit
     return total, between, longest, before
 
