@@ -11,7 +11,9 @@ NUMBA_CHECKED := $(CURDIR)/$(VENV)/numba-boundscheck
 demo: install
 	$(BIN)/implant-sim run quickstart --out runs/quickstart
 
-test: lint types imports pytest bounds
+# The two long legs share the two cores.
+test: lint types imports
+	$(MAKE) --jobs 2 --output-sync=target pytest bounds
 
 test-long: install-test
 	$(BIN)/python -m pytest -m "slow or not slow"

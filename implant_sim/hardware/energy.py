@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from implant_sim.hardware.activity import Action, Activity, priced_as
 from implant_sim.hardware.components.base import SourceKind
-from implant_sim.hardware.implant import COMPONENTS, Implant
+from implant_sim.hardware.implant import COMPONENTS, Implant, Priced
 from sbtt_models.spec import SpecError
 
-__all__ = ["LOSSES", "Ledger", "Row", "price", "priced"]
+__all__ = ["LOSSES", "Ledger", "Prices", "Row", "price", "priced"]
 
 LOSSES = ("regulate", "rectify", "link")
 """Stages of delivery, from the load outwards; each must pass on what all behind it draw."""
@@ -67,7 +67,10 @@ class Ledger:
         )
 
 
-def price(activity: Activity, implant: Implant) -> Ledger:
+Prices = Mapping[tuple[str, str], Priced]
+
+
+def price(activity: Activity, implant: Implant, prices: Prices | None = None) -> Ledger:
     """Give each action its price, then add what is lost on the way of that energy.
 
     Parameters
@@ -76,6 +79,8 @@ def price(activity: Activity, implant: Implant) -> Ledger:
         Counted actions.
     implant : Implant
         Its price list.
+    prices : mapping, optional
+        That list, where it is at hand.
 
     Returns
     -------
@@ -87,10 +92,12 @@ def price(activity: Activity, implant: Implant) -> Ledger:
     SpecError
         For an action that has no price: it is never taken as free.
     """
-    return Ledger(priced(activity.actions, implant), activity.duration_s)
+    return Ledger(priced(activity.actions, implant, prices), activity.duration_s)
 
 
-def priced(actions: Sequence[Action], implant: Implant) -> tuple[Row, ...]:
+def priced(
+    actions: Sequence[Action], implant: Implant, prices: Prices | None = None
+) -> tuple[Row, ...]:
     """The rows of `price`, where nothing but the actions is known.
 
     Parameters
@@ -99,6 +106,8 @@ def priced(actions: Sequence[Action], implant: Implant) -> tuple[Row, ...]:
         Counted; without what is lost on delivery.
     implant : Implant
         Its price list.
+    prices : mapping, optional
+        That list, where it is at hand.
 
     Returns
     -------
@@ -110,7 +119,7 @@ def priced(actions: Sequence[Action], implant: Implant) -> tuple[Row, ...]:
     SpecError
         For an action that has no price.
     """
-    prices = implant.price_list()
+    prices = implant.price_list() if prices is None else prices
     rows = []
     for done in actions:
         known = prices.get((done.component, priced_as(done.action)))

@@ -36,7 +36,8 @@ class FrontEndCount:
         self.seen = _unseen(n_channels)
         self.seen_units = _unseen(rules.n_units if self._own_units else 0)
         self._held = np.full(rules.n_wires, -1, dtype=np.int32)
-        self._load = np.zeros(rules.n_wires, dtype=np.int64)
+        self._load = np.zeros(rules.n_wires, dtype=np.int32)
+        self._wire_of = rules.wire_of.astype(np.int32)
         self._between, self._longest = 0, 0
 
     def feed(
@@ -64,9 +65,9 @@ class FrontEndCount:
     ) -> int:
         rules = self._rules
         if rules.switching == "held":
-            return int(kernels.changes_in(channels, rules.wire_of, self._held))
+            return int(kernels.changes_in(channels, self._wire_of, self._held))
         if rules.switching == "shared":
-            return int(kernels.shared_in(channels, size, rules.wire_of, self._load))
+            return int(kernels.shared_in(channels, size, self._wire_of, self._load))
         return 0
 
     def finish(self, n_steps: int, last: Int32[np.ndarray, " sample"]) -> tuple[Counted, Visits]:

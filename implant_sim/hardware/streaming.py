@@ -12,27 +12,27 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Float, Int, Int32, Shaped
 
 from implant_sim.hardware.acquire import summarise
-from implant_sim.hardware.activity import Activity
+from implant_sim.hardware.activity import Action, Activity
 from implant_sim.hardware.calibration import with_calibration
-from implant_sim.hardware.coverage import of_visits
+from implant_sim.hardware.coverage import Visits, of_visits
 from implant_sim.hardware.detect import detect
-from implant_sim.hardware.encode import encode_values
+from implant_sim.hardware.encode import Encoded, encode_values
 from implant_sim.hardware.feedback import view_of
 from implant_sim.hardware.front_end_count import FrontEndCount
 from implant_sim.hardware.grid import Grid
 from implant_sim.hardware.implant import Implant
-from implant_sim.hardware.link import Sent, send
+from implant_sim.hardware.link import send
 from implant_sim.hardware.payload_count import Counts, Drawn, Payload, Recorded
-from implant_sim.hardware.schedules.base import Groups, Schedule, View
+from implant_sim.hardware.schedules.base import Groups, Plan, Schedule, View
 from implant_sim.hardware.schedules.lists import Lists, lists_of
-from implant_sim.hardware.sense import Rules, front_end_actions
+from implant_sim.hardware.sense import Counted, Rules, front_end_actions
 from sbtt_models.signals import Detector, Population, Recording, within
 from sbtt_models.spec import SpecError
 
-__all__ = ["Need", "count"]
+__all__ = ["Need", "Taken", "count", "take", "transmit"]
 
 _SAMPLES_AT_ONCE = 2**16  # of a chunk: its arrays stay in the processor's cache
 
@@ -51,6 +51,27 @@ class _NoDataError(SpecError):
     """Calibration data asked of a population that has none."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """What was sampled and encoded; it may be sent by any radio."""
+
+    recording: Recording | Population
+    """As the detector gives it."""
+    found: Detector | None
+    planned: Plan
+    grid: Grid
+    slots: int
+    """Most channels that the wires allow in one step."""
+    counted: Counted
+    visits: Visits
+    valid: float
+    """Samples with valid data: (step, channel)."""
+    exposure: Shaped[np.ndarray, " bin"]
+    """Valid shares of each bin, of all channels together."""
+    actions: tuple[Action, ...]
+    encoded: Encoded
+
+
 def count(
     recording: Recording | Population,
     implant: Implant,
@@ -59,7 +80,37 @@ def count(
     allow: Callable[[Need], None] | None = None,
     at_once: int = _SAMPLES_AT_ONCE,
 ) -> Activity | None:
-    """Count what an implant does for a recording, without the stream.
+    """Count what an implant does for a recording, without the stream: `take` and `transmit`.
+
+    Parameters
+    ----------
+    recording, implant, schedule, rng, allow, at_once
+        As for :func:`take`.
+
+    Returns
+    -------
+    Activity or None
+        That of `acquire` with the same seed; None where only that will do.
+
+    Raises
+    ------
+    SpecError
+        As `acquire`.
+    """
+    streams = tuple(rng.spawn(4))
+    taken = take(recording, implant, schedule, streams, allow, at_once)
+    return None if taken is None else transmit(taken, implant, streams[2])
+
+
+def take(
+    recording: Recording | Population,
+    implant: Implant,
+    schedule: Schedule,
+    streams: tuple[np.random.Generator, ...],
+    allow: Callable[[Need], None] | None = None,
+    at_once: int = _SAMPLES_AT_ONCE,
+) -> Taken | None:
+    """Count samples, and the bits of each bin; whatever the radio.
 
     Parameters
     ----------
@@ -69,10 +120,10 @@ def count(
         What takes it.
     schedule : Schedule
         Which samples it takes.
-    rng : numpy.random.Generator
-        As for `acquire`: the same seed, the same activity. Where a population is detected with
-        misses and false alarms, its rates are changed instead of its counts, which gives other
-        counts of the same distribution.
+    streams : tuple of numpy.random.Generator
+        The four that `acquire` spawns. Where a population is detected with misses and false
+        alarms, its rates are changed instead of its counts, which gives other counts of the same
+        distribution.
     allow : callable, optional
         Is told what the count will need before it begins, and may raise.
     at_once : int
@@ -80,7 +131,7 @@ def count(
 
     Returns
     -------
-    Activity or None
+    Taken or None
         None where only `acquire` will do: the schedule is not known as lists, or looks at data
         that a population does not have; the file has gaps; the entropy bound is asked for.
 
@@ -93,7 +144,7 @@ def count(
         return None
     if isinstance(recording, Recording) and recording.recorded is not None:
         return None
-    for_schedule, for_spikes, for_link, for_noise = rng.spawn(4)
+    for_schedule, for_spikes, _, for_noise = streams
     times = for_spikes.integers(0, 2**64, dtype=np.uint64)
     recording, found = _detected(recording, implant, for_noise)
     grid = Grid.over(np.asarray(recording.lengths), recording.bin_s, schedule, implant)
@@ -118,24 +169,64 @@ def count(
     n_samples = _go_through(front, payload, lists, grid, implant, n_at_once)
     counted, visits = front.finish(grid.n_steps, lists.take(grid.n_steps - 1, 1)[0])
     encoded = encode_values(payload, n_samples, implant, announced=True)
-    sent = send(encoded.bits, grid.bin_s, implant, for_link)
-    spans_s = n_clock * step_s, grid.bin_s
-    done = front_end_actions(counted, rules, implant)
-    activity = summarise(spans_s, recording.n_channels, implant, found, done, encoded, sent)
+    return Taken(
+        recording,
+        found,
+        planned,
+        grid,
+        view.groups.n,
+        counted,
+        visits,
+        counted.n_sampled if payload.valid is None else float(payload.valid.sum()),
+        payload.size if payload.exposure is None else payload.exposure,
+        front_end_actions(counted, rules, implant),
+        encoded,
+    )
+
+
+def transmit(taken: Taken, implant: Implant, rng: np.random.Generator) -> Activity:
+    """Send what was taken.
+
+    Parameters
+    ----------
+    taken : Taken
+        By this implant, or one that differs in radio, limits and prices only.
+    implant : Implant
+        Its radio sends.
+    rng : numpy.random.Generator
+        The third of the four; decides which packets are lost.
+
+    Returns
+    -------
+    Activity
+        Of the whole acquisition.
+
+    Raises
+    ------
+    SpecError
+        Where a calibration takes longer than the time until the next.
+    """
+    recording, grid, counted = taken.recording, taken.grid, taken.counted
+    n_clock = grid.n_bins * grid.steps_per_bin
+    sent = send(taken.encoded.bits, grid.bin_s, implant, rng)
+    spans_s = n_clock * (grid.bin_s / grid.steps_per_bin), grid.bin_s
+    n_channels = recording.n_channels
+    activity = summarise(
+        spans_s, n_channels, implant, taken.found, taken.actions, taken.encoded, sent
+    )
     activity = replace(
         activity,
         bandwidth=counted.n_sampled / n_clock,
-        sampled_fraction=_arrived(payload, sent) / (grid.n_bins * recording.n_channels),
-        notes=(*activity.notes, *grid.notes, *planned.notes),
+        sampled_fraction=float(taken.exposure[sent.arrived].sum()) / (grid.n_bins * n_channels),
+        notes=(*activity.notes, *grid.notes, *taken.planned.notes),
     )
-    if planned.calibrated_every_s is not None and isinstance(recording, Recording):
-        activity = with_calibration(activity, recording, implant, planned)
-    valid = counted.n_sampled if payload.valid is None else float(payload.valid.sum())
+    if taken.planned.calibrated_every_s is not None and isinstance(recording, Recording):
+        activity = with_calibration(activity, recording, implant, taken.planned)
     coverage = of_visits(
-        visits,
+        taken.visits,
         grid.step_s,
-        view.groups.n,
-        valid_fraction=valid / counted.n_sampled,
+        taken.slots,
+        valid_fraction=taken.valid / counted.n_sampled,
         side_info_bps=activity.side_info_bps,
         link_latency_s=activity.latency_s,
     )
@@ -213,9 +304,3 @@ def _go_through(
     payload.count(also, without_counts=feature != "threshold")
     samples_per_step = grid.bin_s / grid.steps_per_bin * implant.adc.sample_rate_hz
     return (of_step * samples_per_step).reshape(grid.n_bins, -1).sum(axis=1)
-
-
-def _arrived(payload: Payload, sent: Sent) -> float:
-    """Full bins, of all channels together, that reached the receiver."""
-    exposure = payload.size if payload.exposure is None else payload.exposure
-    return float(exposure[sent.arrived].sum())

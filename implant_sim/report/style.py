@@ -183,7 +183,7 @@ def log_axis(axes: Axes, values: Iterable[float], ends: Iterable[float] = ()) ->
     shown: list[float] = []
     for value in [*reversed(distinct), drawn[-1], drawn[0]]:
         # ticks closer than a label is wide are left out
-        if all(abs(np.log(other / value)) > 0.07 * span for other in shown):
+        if all(abs(np.log(other / value)) > 0.1 * span for other in shown):
             shown.append(value)
     shown.sort()
     axes.set_xticks(shown, [_digits(v) for v in shown])

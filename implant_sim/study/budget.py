@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from implant_sim.hardware.energy import price
+from implant_sim.hardware.energy import Prices, price
+from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.sensitivity import Tornado, tornado
 from implant_sim.hardware.uncertainty import Band
 from implant_sim.hardware.verdict import judge
@@ -69,26 +70,29 @@ def budgets(study: Study, with_tornado: bool = False, jobs: int | None = None) -
     LimitError
         If memory or time would not suffice for one of the points.
     """
-    keys, offers = DataKeys(), Offers(study.root)
+    keys, offers, prices = DataKeys(), Offers(study.root), _Prices()
     named = [keys.of(p.scenario, offers.step_s(p.scenario)) for p in study.points]
     first = dict(zip(reversed(named), reversed(study.points), strict=True))
     with ThreadPoolExecutor(jobs or default_jobs(1)) as pool:
         try:
             counts = {
-                key: pool.submit(offers.count, first[key].scenario) for key in dict.fromkeys(named)
+                key: pool.submit(offers.count, first[key].scenario, key)
+                for key in dict.fromkeys(named)
             }
             for point, key in zip(study.points, named, strict=True):
-                yield _budget(point, study.name, counts[key], with_tornado)
+                yield _budget(point, study.name, counts[key], prices, with_tornado)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _budget(point: Point, name: str, counting: Future[Counted], with_tornado: bool) -> Budget:
+def _budget(
+    point: Point, name: str, counting: Future[Counted], prices: _Prices, with_tornado: bool
+) -> Budget:
     title = f"point {point.index}: {axes_text(point.axes) or name}"
     implant = point.scenario.implant
     try:
         offer, activity = counting.result()
-        ledger = price(activity, implant)
+        ledger = price(activity, implant, prices.of(implant))
         verdict = judge(ledger, activity, implant)
     except SpecError as error:
         row = {"status": "infeasible"}
@@ -97,3 +101,15 @@ def _budget(point: Point, name: str, counting: Future[Counted], with_tornado: bo
     row = {"status": "ok"} | hardware_row(offer, activity, ledger, verdict, band)
     moved = tornado(activity, implant) if with_tornado else None
     return Budget(point.index, point.axes, title, row, energy_rows(ledger), "", band, moved)
+
+
+class _Prices:
+    """Price lists, made once for each implant."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Implant, Prices]] = {}
+
+    def of(self, implant: Implant) -> Prices:
+        if id(implant) not in self._known:  # kept, so that its identity stays its own
+            self._known[id(implant)] = implant, implant.price_list()
+        return self._known[id(implant)][1]

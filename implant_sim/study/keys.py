@@ -6,7 +6,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import implant_sim
 import sbtt_models
@@ -16,6 +16,7 @@ from implant_sim.study.store import SCHEMA
 from sbtt_models.spec import DataError, Spec
 
 __all__ = [
+    "DataKey",
     "DataKeys",
     "code_digest",
     "data_files",
@@ -130,6 +131,9 @@ def _named(key: str, value: Any) -> Any:
     return {k: v for k, v in value.items() if not is_path_key(k)}
 
 
+DataKey: TypeAlias = tuple[tuple[str, str], ...]
+
+
 class DataKeys:
     """Names what an acquisition depends on; points that differ in prices alone share a name.
 
@@ -139,8 +143,8 @@ class DataKeys:
     def __init__(self) -> None:
         self._known: dict[tuple[int, bool], tuple[Spec, str]] = {}
 
-    def of(self, scenario: Scenario, step_s: float) -> tuple[str, ...]:
-        """The name, in parts, on a clock with steps of so many seconds.
+    def of(self, scenario: Scenario, step_s: float) -> DataKey:
+        """The name, in parts by their names, on a clock with steps of so many seconds.
 
         Recording, schedule, seed, channels held out, and of the implant all that is not declared
         to be a price.
@@ -148,15 +152,16 @@ class DataKeys:
         implant = scenario.implant
         looks = implant.looks_at_signal
         blocks = (
-            self._text(block, looks)
+            (name, self._text(block, looks))
             for name in type(implant).model_fields
             if isinstance(block := getattr(implant, name), Block)
         )
         return (
-            self._text(scenario.recording, looks),
-            self._text(scenario.schedule, looks),
-            repr((scenario.seed, scenario.score.held_out, implant.constants)),
-            repr(implant.counted_by(step_s)),
+            ("recording", self._text(scenario.recording, looks)),
+            ("schedule", self._text(scenario.schedule, looks)),
+            ("chance", repr((scenario.seed, scenario.score.held_out))),
+            ("constants", implant.constants),
+            ("counted", repr(implant.counted_by(step_s))),
             *blocks,
         )
 

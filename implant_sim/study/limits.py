@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,9 @@ def refuse_counting(need: Need, time_limit_s: float | None) -> None:
     bound_s = _COUNTING_S if time_limit_s is None else time_limit_s
     fixed_b = _BASE_B + _COUNTED_B_PER_CHANNEL * need.n_channels
     memory_b = fixed_b + _COUNTED_B_PER_BIN * need.n_bins
-    seconds, allowed = _COUNTED_S_PER_SAMPLE * need.n_samples, allowed_memory_b()
+    seconds = _COUNTED_S_PER_SAMPLE * need.n_samples
+    small = memory_b < 1.1 * _BASE_B  # too little to ask the machine about, which takes a while
+    allowed = math.inf if small else allowed_memory_b()
     if memory_b <= allowed and seconds <= bound_s:
         return
     what = f"counting {need.n_samples:,.0f} samples in {need.n_bins:,} bins"

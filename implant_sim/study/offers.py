@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
@@ -10,11 +11,11 @@ import numpy as np
 
 from implant_sim.hardware.acquire import acquire
 from implant_sim.hardware.activity import Activity
-from implant_sim.hardware.streaming import Need, count
+from implant_sim.hardware.streaming import Need, Taken, take, transmit
 from implant_sim.recordings.base import RecordingSource
 from implant_sim.recordings.poisson import PoissonSource
 from implant_sim.study import limits
-from implant_sim.study.keys import stage_seed
+from implant_sim.study.keys import DataKey, stage_seed
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import hold_out
 from sbtt_models.signals import Population, Recording
@@ -25,6 +26,23 @@ Counted: TypeAlias = tuple[Recording | Population, Activity]
 """What was offered, and what was done for it."""
 
 
+_MOST_BINS = 2**22
+"""Of what is kept to be sent by other radios; some ten bytes each."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where what was sampled is kept; one thread makes it, the others wait."""
+
+    lock: Lock
+    offer: Recording | Population | None = None
+    taken: Taken | None = None
+
+
+def _chance(scenario: Scenario) -> np.random.Generator:
+    return np.random.default_rng(stage_seed(scenario.seed, 0, "schedule"))
+
+
 class Offers:
     """Loads recordings as they are needed; may be used from several threads."""
 
@@ -33,14 +51,17 @@ class Offers:
         self._lock = Lock()
         self._loaded: dict[tuple[str, float], Recording] = {}
         self._named: dict[int, tuple[RecordingSource, str]] = {}
+        self._taken: dict[DataKey, _Place] = {}
 
-    def count(self, scenario: Scenario) -> Counted:
+    def count(self, scenario: Scenario, key: DataKey) -> Counted:
         """Count what an implant does, in the first repeat.
 
         Parameters
         ----------
         scenario : Scenario
             One point.
+        key : tuple
+            Of the point. Where only the radio differs, what was sampled is used again.
 
         Returns
         -------
@@ -54,8 +75,24 @@ class Offers:
         LimitError
             If memory or time would not suffice.
         """
-        rng = np.random.default_rng(stage_seed(scenario.seed, 0, "schedule"))
-        source, implant, schedule = scenario.recording, scenario.implant, scenario.schedule
+        implant, schedule = scenario.implant, scenario.schedule
+        shared = tuple(part for part in key if part[0] not in ("radio", "limits"))
+        with self._lock:
+            place = self._taken.setdefault(shared, _Place(Lock()))
+        with place.lock:
+            if place.offer is None:
+                place.offer, place.taken = self._take(scenario)
+                self._forget()
+            offer, taken = place.offer, place.taken
+        if taken is not None:
+            return offer, transmit(taken, implant, _chance(scenario).spawn(4)[2])
+        if isinstance(offer, Population):
+            offer = self._load(scenario)
+        limits.refuse_table(offer.counts.size)
+        return offer, acquire(offer, implant, schedule, _chance(scenario))[1]
+
+    def _take(self, scenario: Scenario) -> tuple[Recording | Population, Taken | None]:
+        source = scenario.recording
         offer: Recording | Population
         if isinstance(source, PoissonSource) and scenario.score.held_out == 0:
             offer = source.population()
@@ -65,14 +102,17 @@ class Offers:
         def allow(need: Need) -> None:
             limits.refuse_counting(need, scenario.time_limit_s)
 
-        activity = count(offer, implant, schedule, rng, allow)
-        if activity is not None:
-            return offer, activity
-        if isinstance(offer, Population):
-            offer = self._load(scenario)
-        limits.refuse_table(offer.counts.size)
-        rng = np.random.default_rng(stage_seed(scenario.seed, 0, "schedule"))
-        return offer, acquire(offer, implant, schedule, rng)[1]
+        streams = tuple(_chance(scenario).spawn(4))
+        return offer, take(offer, scenario.implant, scenario.schedule, streams, allow)
+
+    def _forget(self) -> None:
+        """Keep what was sampled last, up to some bins in all."""
+        with self._lock:
+            kept = 0
+            for key, place in reversed(list(self._taken.items())):
+                kept += 0 if place.taken is None else place.taken.grid.n_bins
+                if kept > _MOST_BINS:
+                    del self._taken[key]
 
     def step_s(self, scenario: Scenario) -> float:
         """The step of a point's front end: a bin, or the dwell where that is shorter. [s]

@@ -23,7 +23,7 @@ from implant_sim.recordings import AnyRecording
 from implant_sim.study.acquisition import acquisition
 from implant_sim.study.budget import budgets
 from implant_sim.study.catalog import members
-from implant_sim.study.keys import data_key, price_key
+from implant_sim.study.keys import DataKeys, data_key, price_key
 from implant_sim.study.offers import Offers
 from implant_sim.study.scenario import Scenario, load
 from sbtt_models.signals import Recording
@@ -253,7 +253,9 @@ def rows(study, **options):
 def test_points_are_counted_once_and_priced_one_by_one(monkeypatch):
     counted = []
     plain = Offers.count
-    monkeypatch.setattr(Offers, "count", lambda self, s: counted.append(s) or plain(self, s))
+    monkeypatch.setattr(
+        Offers, "count", lambda self, s, key: counted.append(s) or plain(self, s, key)
+    )
     found = rows(load({**STUDY, "sweep": SWEEP}))
     assert len(found) == 24
     assert len(counted) == 3 * 2  # bandwidths and radios
@@ -276,12 +278,12 @@ def test_threads_change_nothing(kind):
 
 def test_a_population_costs_what_its_recording_costs():
     """Held-out channels need the table; without any, it is never drawn."""
-    scenario = load(STUDY).points[0].scenario
     offers = Offers(load(STUDY).root)
-    offer, activity = offers.count(scenario)
+    scenario, keys = load(STUDY).points[0].scenario, DataKeys()
+    offer, activity = offers.count(scenario, keys.of(scenario, STEP_S))
     assert not hasattr(offer, "counts")
     held = load(STUDY, {"score.held_out": 0.25}).points[0].scenario
-    offer, fewer = offers.count(held)
+    offer, fewer = offers.count(held, keys.of(held, STEP_S))
     assert offer.counts.shape[2] == fewer.n_channels == 6
     assert activity.n_channels == 8
 

@@ -210,16 +210,19 @@ def shared_in(channels, size, group, load):
 
     `load` is 0 for each group, and is left so.
     """
+    groups = np.empty(size.max() if len(size) > 0 else 0, dtype=np.uint32)
     total, at = 0, 0
     for row in range(len(size)):
-        end = at + size[row]
-        for i in range(at, end):
-            load[group[channels[i]]] += 1
-        for i in range(at, end):
-            total += load[group[channels[i]]] > 1
-        for i in range(at, end):
-            load[group[channels[i]]] = 0
-        at = end
+        line = channels[at : at + size[row]]
+        at += size[row]
+        for i in range(len(line)):
+            g = np.uint32(group[np.uint32(line[i])])
+            groups[i] = g
+            # the second brings the first with it
+            total += 2 if load[g] == 1 else 1 if load[g] > 1 else 0
+            load[g] += 1
+        for i in range(len(line)):
+            load[groups[i]] = 0
     return total
 
 
