@@ -173,8 +173,8 @@ def dense(n: int, k: int, n_rows: int) -> Row:
 def measure() -> list[Row]:
     return [
         large("round_robin", 300, 3),
-        large("random_subset", 100, 2),
-        timed("`energy` on one point, with start-up, warm cache", ONE, 1.5, rounds=7),
+        large("random_subset", 100, 4),
+        timed("`energy` on one point, with start-up, warm cache", ONE, 1.5, rounds=15),
         timed("`energy` on 10,000 points, 20 acquisitions", MANY, 10, rounds=3),
         timed("the same as JSON, every ledger", MANY, 10, "--json", rounds=2),
         timed("`energy` on 7,000 points, 3,500 acquisitions", WIDTHS, None, rounds=2),
