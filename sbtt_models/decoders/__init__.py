@@ -14,6 +14,8 @@ from sbtt_models.decoders.kalman import Kalman
 from sbtt_models.decoders.lfads import LFADS
 from sbtt_models.decoders.poisson_lds import PoissonLDS
 from sbtt_models.decoders.smoothing import Interpolation, Smoothing
+from sbtt_models.decoders.state_space import StateSpace
+from sbtt_models.decoders.transformer import Transformer
 from sbtt_models.decoders.zero_filled import ZeroFilled
 
 __all__ = [
@@ -30,12 +32,16 @@ __all__ = [
     "PoissonLDS",
     "Setting",
     "Smoothing",
+    "StateSpace",
+    "Transformer",
     "ZeroFilled",
 ]
 
 AnyDecoder = Annotated[
     Autoencoder
     | LFADS
+    | StateSpace
+    | Transformer
     | Kalman
     | FactorAnalysis
     | GPFA

@@ -21,6 +21,8 @@ from sbtt_models.decoders import (
     Kalman,
     PoissonLDS,
     Smoothing,
+    StateSpace,
+    Transformer,
     ZeroFilled,
 )
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
@@ -38,6 +40,8 @@ SMALL = {
         initial_condition=InitialCondition(encoder=6, size=5),
         controller=Controller(encoder=5, size=4, outputs=2),
     ),
+    "state_space": StateSpace(hidden=6, blocks=2, modes=2),
+    "transformer": Transformer(hidden=8, layers=1, feedforward=12),
     "kalman": Kalman(size=3, iterations=6),
     "factor_analysis": FactorAnalysis(size=2, prior=1.0, iterations=4),
     "gpfa": GPFA(size=2, order=2, scale_bins=3.0, prior=1.0, iterations=3),
