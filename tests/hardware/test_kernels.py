@@ -28,7 +28,7 @@ def wires(draw):
 
 def test_every_kernel_has_a_twin():
     for module in (masks, patterns, counting, coding):
-        for name in module.__all__:
+        for name in set(module.__all__) - {"threads_for"}:
             assert inspect.isfunction(getattr(naive, name)), name
 
 
@@ -39,6 +39,21 @@ def test_random_subsets_equal_their_twin(seed, n, share):
     fast = masks.random_subsets(np.uint64(seed), 7, n, k)
     assert (fast == naive.random_subsets(seed, 7, n, k)).all()
     assert (fast.sum(axis=1) == k).all()
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 2, 7, 1000])
+@pytest.mark.parametrize("n", [29, 90])
+def test_threads_share_the_rows_and_change_nothing(n_rows, n):
+    alone = masks.random_subsets(np.uint64(4), n_rows, n, 11)
+    for n_threads in (2, 3):
+        assert (masks.random_subsets(np.uint64(4), n_rows, n, 11, n_threads) == alone).all()
+
+
+def test_small_masks_are_not_worth_a_thread(monkeypatch):
+    monkeypatch.setattr(masks, "allowed_threads", lambda: 4)
+    assert masks.threads_for(0) == masks.threads_for(10_000) == 1
+    assert masks.threads_for(2**20) == 2
+    assert masks.threads_for(2**40) == 4
 
 
 @settings(deadline=None)

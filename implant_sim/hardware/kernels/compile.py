@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cache_folder", "kernel", "without_blas"]
+__all__ = ["allowed_threads", "cache_folder", "kernel", "without_blas"]
 
 
 def cache_folder(environment: dict[str, str]) -> Path:
@@ -87,6 +87,12 @@ class _CheckedFile(IndexDataCacheFile):
             super().save(key, data)
         except OSError as error:
             warnings.warn(f"kernels are not cached: {error}", RuntimeWarning, stacklevel=2)
+
+
+def allowed_threads() -> int:
+    """Threads that numba may use: the cores, or what ``NUMBA_NUM_THREADS`` says."""
+    # asked of its settings, since numba.get_num_threads starts them
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 def without_blas() -> None:

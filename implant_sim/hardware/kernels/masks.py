@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from threading import Thread
 from typing import Any
 
 import numpy as np
 
-from implant_sim.hardware.kernels.compile import kernel
+from implant_sim.hardware.kernels.compile import allowed_threads, kernel
 
-__all__ = ["random_grouped", "random_subsets", "round_robin"]
+__all__ = ["random_grouped", "random_subsets", "round_robin", "threads_for"]
 
 # SplitMix64 (Steele, Lea, Flood 2014). Each row starts a stream of its own, at a hash of seed and
 # row, so that a mask does not depend on how the rows are shared out.
@@ -21,6 +23,7 @@ _ONE = np.uint64(1)
 _S27, _S30, _S31, _S32, _S11 = (np.uint64(n) for n in (27, 30, 31, 32, 11))
 _TO_UNIT = 2.0**-53
 _BLOCK = 2**17  # bytes
+_SHARE = 2**19  # entries that pay for a thread
 
 
 @kernel
@@ -59,19 +62,42 @@ def _floyd_word(state, n, k):
     return word
 
 
-@kernel
-def random_subsets(seed, n_rows, n_channels, k):
+def random_subsets(seed: Any, n_rows: int, n_channels: int, k: int, n_threads: int = 1) -> Any:
     """Draw a subset of exactly k channels for each row, every subset equally likely.
 
-    Floyd's algorithm (Bentley & Floyd 1987), on the smaller of the subset and its complement.
-    Asks for ``0 < k <= n_channels``.
+    Asks for ``0 < k <= n_channels``. The mask does not depend on the number of threads.
     """
+    observed = np.empty((n_rows, n_channels), dtype=np.bool_)
+    cuts = [n_rows * i // n_threads for i in range(n_threads + 1)]
+    others = [
+        Thread(target=_draw_rows, args=(observed[first:last], seed, first, k))
+        for first, last in pairwise(cuts[1:])
+    ]
+    for thread in others:
+        thread.start()
+    _draw_rows(observed[: cuts[1]], seed, 0, k)
+    for thread in others:
+        thread.join()
+    return observed
+
+
+def threads_for(n_entries: int) -> int:
+    """Threads that a mask of so many entries is worth, of those that numba may use."""
+    return max(1, min(allowed_threads(), n_entries // _SHARE))
+
+
+@kernel
+def _draw_rows(observed, seed, first, k):
+    """Draw row `first` and on.
+
+    Floyd's algorithm (Bentley & Floyd 1987), on the smaller of the subset and its complement.
+    """
+    n_rows, n_channels = observed.shape
     few = min(k, n_channels - k)
     chosen = k <= n_channels - k
-    observed = np.empty((n_rows, n_channels), dtype=np.bool_)
     observed[:] = not chosen
     for row in range(n_rows):
-        state = _row_state(seed, row)
+        state = _row_state(seed, first + row)
         line = observed[row]
         if n_channels <= 64:
             word = _floyd_word(state, n_channels, few)
@@ -82,7 +108,6 @@ def random_subsets(seed, n_rows, n_channels, k):
             draw, state = _below(state, np.uint64(j + 1))
             spot = np.uint64(j) if line[draw] == chosen else draw  # a select, not a branch
             line[spot] = chosen
-    return observed
 
 
 @kernel

@@ -47,7 +47,9 @@ def draw_subsets(
     """Draw a subset of k channels, at most one of a group, for each row."""
     seed = rng.integers(0, 2**64, dtype=np.uint64)
     if groups.free:
-        return masks.random_subsets(seed, n_rows, len(groups.members), k)
+        n_channels = len(groups.members)
+        n_threads = masks.threads_for(n_rows * n_channels)
+        return masks.random_subsets(seed, n_rows, n_channels, k, n_threads)
     take = _take(np.diff(groups.start).astype(float), k)
     return masks.random_grouped(seed, n_rows, groups.start, groups.members, take, k)
 
