@@ -43,7 +43,7 @@ class SequentialAutoencoder(Network):
         """Infer log rates. Shapes as :meth:`Network.forward`."""
         del generator  # nothing is sampled here
         seen = together(counts, exposure) if self.mask_input else counts
-        last, _ = encode(self.encoder, seen, self.workspace)
+        last, _ = encode([self.encoder], seen, self.workspace)
         initial = self.dropout(self.latent(self.dropout(last)))  # (batch, generator)
         n_bins = counts.shape[1]
         return Inferred(unroll(self.generator, self.readout, initial, n_bins, self.workspace))

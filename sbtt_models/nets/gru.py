@@ -1,4 +1,4 @@
-"""The bidirectional encoder over whole windows, with a gradient written by hand.
+"""Bidirectional encoders over whole windows, with a gradient written by hand.
 
 The arithmetic and the parameters are those of ``torch.nn.GRU``; see
 :mod:`sbtt_models.nets.cells` for what is done differently. On an accelerator, where
@@ -29,25 +29,25 @@ __all__ = ["encode"]
 
 
 def encode(
-    gru: nn.GRU,
+    grus: Sequence[nn.GRU],
     seen: Float[Tensor, "batch bin input"],
     workspace: Workspace,
     *,
     every_bin: bool = False,
     lag: int = 0,
-) -> tuple[Float[Tensor, "batch encoded"], Float[Tensor, "bin encoded batch"] | None]:
+) -> tuple[Float[Tensor, "batch encoded"], Float[Tensor, "bin_or_none heard batch"]]:
     """Read a window in both directions.
 
     Parameters
     ----------
-    gru : torch.nn.GRU
-        Bidirectional, one layer, ``batch_first``.
+    grus : sequence of torch.nn.GRU
+        Bidirectional, one layer, ``batch_first``, of one size: they read side by side.
     seen : Tensor
         Quickest where (bin, input, batch) is contiguous in memory.
     workspace : Workspace
-        Buffers of this encoder.
+        Buffers of these encoders.
     every_bin : bool
-        Also give the states of every bin.
+        Also give the last one's states of every bin.
     lag : int
         At bin t the forward states are those of t - lag, the backward states of t + lag, and 0
         where there are none.
@@ -55,17 +55,16 @@ def encode(
     Returns
     -------
     last : Tensor
-        Last states of both directions, side by side.
-    states : Tensor or None
-        Features first, as :mod:`sbtt_models.nets.lfads` wants them.
+        Last states of both directions of each, side by side.
+    states : Tensor
+        Features first, as :mod:`sbtt_models.nets.lfads` wants them; no bins if not asked for.
     """
     if seen.device.type != "cpu":
-        states, last = gru(seen)
-        heard = _lagged(states, lag) if every_bin else None
-        return torch.cat([last[0], last[1]], dim=1), heard
-    parameters = [p for cell in parameters_of(gru) for p in cell]
-    last, states = _Encode.apply(seen, workspace, every_bin, lag, *parameters)  # type: ignore[no-untyped-call]
-    return last, states if every_bin else None
+        runs = [gru(seen) for gru in grus]
+        heard = _lagged(runs[-1][0] if every_bin else runs[-1][0][:, :0], lag)
+        return torch.cat([side for _, last in runs for side in last], dim=1), heard
+    parameters = [p for gru in grus for cell in parameters_of(gru) for p in cell]
+    return _Encode.apply(seen, workspace, every_bin, lag, *parameters)  # type: ignore[no-untyped-call]
 
 
 def _lagged(states: Tensor, lag: int) -> Tensor:
@@ -79,7 +78,7 @@ def _lagged(states: Tensor, lag: int) -> Tensor:
 
 
 class _Encode(torch.autograd.Function):
-    """Two directions as two groups of one batched product."""
+    """Each direction of each encoder as a group of one batched product, directions by turns."""
 
     @staticmethod
     def forward(
@@ -91,16 +90,18 @@ class _Encode(torch.autograd.Function):
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor]:
         batch, n_bins, n_inputs = seen.shape
-        size = parameters[1].shape[1]
+        cells = [parameters[first : first + 4] for first in range(0, len(parameters), 4)]
+        groups, size = len(cells), parameters[1].shape[1]
         keep = any(ctx.needs_input_grad)
         states = seen.new_zeros(n_bins if every_bin else 0, 2 * size, batch)
-        last = seen.new_empty(batch, 2 * size)
+        last = seen.new_empty(batch, groups * size)
         with torch.inference_mode():
-            lease = Trace.lent(workspace, (n_bins, 2, size, batch), (n_inputs, 0), keep, seen)
+            shape = (n_bins, groups, size, batch)
+            lease = Trace.lent(workspace, shape, (n_inputs, 0), keep, seen)
             trace: Trace = lease.held
-            trace.weights.pack([parameters[:4], parameters[4:]])
+            trace.weights.pack(cells)
             _read(trace, seen.permute(1, 2, 0).unbind(0), states, lag)
-            torch.sub(trace.last.permute(2, 0, 1), 0.5, out=last.view(batch, 2, size)).mul_(2)
+            torch.sub(trace.last.permute(2, 0, 1), 0.5, out=last.view(batch, groups, size)).mul_(2)
         if keep:
             ctx.save_for_backward(seen)
             ctx.lease, ctx.workspace, ctx.every_bin, ctx.lag = lease, workspace, every_bin, lag
@@ -111,15 +112,15 @@ class _Encode(torch.autograd.Function):
     def backward(ctx: Any, d_last: Tensor, d_states: Tensor) -> tuple[Tensor | None, ...]:
         (seen,) = ctx.saved_tensors
         trace: Trace = ctx.lease.held
-        size, batch = trace.weights.recurrent.shape[2], seen.shape[0]
+        groups, size, batch = trace.first.shape
         # turned: products are quickest where rows are a multiple of 16 long, as 3 H often is
         d_inputs = torch.zeros_like(trace.weights.inputs.transpose(1, 2).contiguous())
         d_seen = torch.zeros_like(seen) if ctx.needs_input_grad[0] else None
         with torch.inference_mode():
-            lease = Backprop.lent(ctx.workspace, (2, size, batch), 0, seen)
+            lease = Backprop.lent(ctx.workspace, (groups, size, batch), 0, seen)
             back: Backprop = lease.held
             back.start()
-            back.carry.add_(d_last.view(batch, 2, size).permute(1, 2, 0), alpha=2)
+            back.carry.add_(d_last.view(batch, groups, size).permute(1, 2, 0), alpha=2)
             given = d_states if ctx.every_bin else None
             _read_back(trace, back, (seen, d_seen, d_inputs), given, ctx.lag)
         flat = [p for cell in unpack_gradients(back, d_inputs.transpose(1, 2)) for p in cell]
@@ -127,25 +128,24 @@ class _Encode(torch.autograd.Function):
 
 
 def _read(trace: Trace, bins: Sequence[Tensor], states: Tensor, lag: int) -> None:
-    """Run both directions over `bins`, each (input, batch); write `states` if it has bins."""
+    """Run all directions over `bins`, each (input, batch); write `states` if it has bins."""
     weights, n_bins = trace.weights, len(bins)
-    size = weights.recurrent.shape[2]
-    batch = trace.first.shape[2]
+    groups, size, batch = trace.first.shape
     offset = weights.bias.expand(-1, -1, batch)
-    from_left, from_right = offset[:, : 3 * size].unbind(0)
+    inputs = list(zip(offset[:, : 3 * size], weights.inputs, strict=True))
     candidate = offset[:, 3 * size :]
-    left, right = weights.inputs.unbind(0)
     minus_one = torch.full_like(trace.first[0], -1.0)
     trace.first.fill_(0.5)  # h = 0
     for t, (step, before, after) in enumerate(trace.bins):
-        torch.addmm(from_left, left, bins[t], out=step.nrz[0])
-        torch.addmm(from_right, right, bins[n_bins - 1 - t], out=step.nrz[1])
+        both = bins[t], bins[n_bins - 1 - t]
+        for group, (bias, weight) in enumerate(inputs):
+            torch.addmm(bias, weight, both[group % 2], out=step.nrz[group])
         step.m.copy_(candidate)
         cell_forward(step, weights.recurrent, before, step.rzm, step.n, after)
         if states.shape[0]:
             for side, at in _places(t, lag, n_bins):
                 out = states[at, side * size : (side + 1) * size]
-                torch.add(minus_one, after[side], alpha=2, out=out)
+                torch.add(minus_one, after[groups - 2 + side], alpha=2, out=out)
 
 
 def _read_back(
@@ -158,20 +158,21 @@ def _read_back(
     """Walk back; `inputs` are what was read, its gradient or None, that of packed weights."""
     seen, d_seen, d_weights = inputs
     weights, n_bins = trace.weights, len(trace.bins)
-    size = weights.recurrent.shape[2]
+    groups, size, _ = trace.first.shape
     bins = seen.permute(1, 2, 0).unbind(0)  # each (input, batch)
-    left, right = d_weights.unbind(0)
+    gradients = [(grad.t(), into) for grad, into in zip(back.step.nrz, d_weights, strict=True)]
     for t in reversed(range(n_bins)):
         step, before, after = trace.bins[t]
         if given is not None:
             for side, at in _places(t, lag, n_bins):
-                back.carry[side].add_(given[at, side * size : (side + 1) * size], alpha=2)
+                told = given[at, side * size : (side + 1) * size]
+                back.carry[groups - 2 + side].add_(told, alpha=2)
         cell_backward(back, step, weights.transposed, before, after)
-        left.addmm_(bins[t], back.step.nrz[0].t())
-        right.addmm_(bins[n_bins - 1 - t], back.step.nrz[1].t())
-        if d_seen is not None:
-            for side, at in ((0, t), (1, n_bins - 1 - t)):
-                d_seen[:, at].addmm_(back.step.nrz[side].t(), weights.inputs[side])
+        both = t, n_bins - 1 - t
+        for group, (grad, into) in enumerate(gradients):
+            into.addmm_(bins[both[group % 2]], grad)
+            if d_seen is not None:
+                d_seen[:, both[group % 2]].addmm_(grad, weights.inputs[group])
 
 
 def _places(t: int, lag: int, n_bins: int) -> list[tuple[int, int]]:

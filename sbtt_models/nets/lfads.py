@@ -57,7 +57,7 @@ class LFADSNetwork(Network):
         seen = together(counts, exposure) if self.spec.mask_input else counts
         if self.training:
             seen = drop_inputs(seen, self.spec.dropout)
-        last, _ = encode(self.ic_encoder, seen, self.workspace)
+        last, heard = self._encode(seen)
         mean, log_var = self.ic_posterior(self.dropout(last)).chunk(2, dim=1)  # (batch, ic)
         log_var = torch.log(log_var.exp() + self.spec.initial_condition.least_variance)
         initial = mean if generator is None else _sample(mean, log_var, generator)
@@ -65,7 +65,7 @@ class LFADSNetwork(Network):
         kl_ic = gaussian_kl(mean, log_var, self.ic_prior_mean, self.ic_prior_log_var)
         penalties = {"kl_ic": self.spec.initial_condition.kl_scale * kl_ic}
 
-        factors, kl_inputs = self._unroll(seen, state, generator)
+        factors, kl_inputs = self._unroll(heard, state, generator)
         if kl_inputs is not None and self.spec.controller is not None:
             penalties["kl_co"] = self.spec.controller.kl_scale * kl_inputs
         if self.spec.l2_scale > 0:
@@ -73,17 +73,31 @@ class LFADSNetwork(Network):
         log_rates = read_out(self.readout, factors).permute(2, 0, 1)
         return Inferred(log_rates, penalties)
 
+    def _encode(
+        self, seen: Float[Tensor, "batch bin input"]
+    ) -> tuple[Float[Tensor, "batch encoded"], Float[Tensor, "bin heard batch"]]:
+        """Read a window: for the initial condition, and for the controller."""
+        ic, inputs = self.ic_encoder, self.inputs
+        if inputs is None or inputs.encoder.hidden_size != ic.hidden_size:
+            last, _ = encode([ic], seen, self.workspace)
+            nothing = seen.new_empty(seen.shape[1], 0, seen.shape[0])
+            return last, nothing if inputs is None else inputs.read(seen)
+        last, heard = encode(
+            [ic, inputs.encoder], seen, self.workspace, every_bin=True, lag=inputs.lag
+        )
+        return last[:, : 2 * ic.hidden_size], heard
+
     def _unroll(
         self,
-        seen: Float[Tensor, "batch bin input"],
+        heard: Float[Tensor, "bin heard batch"],
         state: Float[Tensor, "batch generator"],
         generator: torch.Generator | None,
     ) -> tuple[Float[Tensor, "bin factor batch"], Float[Tensor, ""] | None]:
         """Run the generator, with the controller in the loop, over all bins."""
         dropout = self.spec.dropout if self.training else 0.0
-        rules = Rules(seen.shape[1], self.spec.state_clip, dropout)
+        rules = Rules(heard.shape[0], self.spec.state_clip, dropout)
         rows = functional.normalize(self.to_factors.weight, dim=1)
-        control = None if self.inputs is None else self.inputs.hear(seen, generator)
+        control = None if self.inputs is None else self.inputs.hear(heard, generator)
         factors, inputs, posterior = scan(
             self.generator, rows, state, control, rules, self.workspace
         )
@@ -121,26 +135,20 @@ class _InferredInputs(nn.Module):
         self.log_noise_var = nn.Parameter(prior * math.log(controller.prior_variance))
         self.workspace = Workspace()
 
-    def encode(self, seen: Float[Tensor, "batch bin input"]) -> Float[Tensor, "batch bin heard"]:
-        """What the controller hears at each bin."""
-        return self._heard(seen).permute(2, 0, 1)
-
-    def _heard(self, seen: Tensor) -> Float[Tensor, "bin heard batch"]:
-        _, heard = encode(self.encoder, seen, self.workspace, every_bin=True, lag=self.lag)
-        if heard is None:  # never: every bin was asked for
-            raise RuntimeError("the encoder gave no states")
+    def read(self, seen: Float[Tensor, "batch bin input"]) -> Float[Tensor, "bin heard batch"]:
+        """Read a window: what the controller hears at each bin."""
+        _, heard = encode([self.encoder], seen, self.workspace, every_bin=True, lag=self.lag)
         return heard
 
     def hear(
-        self, seen: Float[Tensor, "batch bin input"], generator: torch.Generator | None
+        self, heard: Float[Tensor, "bin heard batch"], generator: torch.Generator | None
     ) -> Control:
-        """Read the window, and draw the noise of the inferred inputs."""
-        heard = self._heard(seen)
+        """Draw the noise of the inferred inputs."""
         noise = None
         if generator is not None:
-            shape = (seen.shape[1], len(self.log_tau), seen.shape[0])
+            shape = (heard.shape[0], len(self.log_tau), heard.shape[2])
             noise = torch.randn(shape, generator=generator, device=generator.device)
-            noise = noise.to(seen)
+            noise = noise.to(heard)
         return Control(self.cell, self.posterior, self.initial, heard, noise)
 
 

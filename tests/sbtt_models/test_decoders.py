@@ -240,10 +240,10 @@ def test_the_controller_hears_late() -> None:
     spec = SMALL["lfads"]
     network = spec.build(4, 12, torch.zeros(4)).eval()
     counts = torch.ones(1, 12, 8)
-    heard = network.inputs.encode(counts)
+    heard = network.inputs.read(counts)
     changed = counts.clone()
     changed[0, 6] += 1.0
-    moved = (network.inputs.encode(changed) != heard)[0]
+    moved = (network.inputs.read(changed) != heard)[:, :, 0]
     ahead, back = moved.chunk(2, dim=1)
     assert not ahead[:7].any()
     assert ahead[7:].any(dim=1).all()

@@ -58,7 +58,7 @@ def test_the_encoder_equals_torch(size, lag, dtype, tolerance) -> None:
     torch.manual_seed(0)
     gru = nn.GRU(n_inputs, units, batch_first=True, bidirectional=True).to(dtype)
     seen = torch.randn(batch, n_bins, n_inputs, dtype=dtype, requires_grad=True)
-    last, states = encode(gru, seen, Workspace(), every_bin=True, lag=lag)
+    last, states = encode([gru], seen, Workspace(), every_bin=True, lag=lag)
     ours = (last, states.permute(2, 0, 1))
     theirs = plain_encode(gru, seen, lag)
     inputs = [seen, *gru.parameters()]
@@ -68,13 +68,29 @@ def test_the_encoder_equals_torch(size, lag, dtype, tolerance) -> None:
         agree(one, other, tolerance)
 
 
+def test_encoders_side_by_side_are_those_alone() -> None:
+    torch.manual_seed(5)
+    grus = [nn.GRU(5, 4, batch_first=True, bidirectional=True).double() for _ in range(3)]
+    seen = torch.randn(6, 7, 5, dtype=torch.float64, requires_grad=True)
+    last, states = encode(grus, seen, Workspace(), every_bin=True, lag=1)
+    alone = [encode([gru], seen, Workspace(), every_bin=True, lag=1) for gru in grus]
+    inputs = [seen, *(p for gru in grus for p in gru.parameters())]
+    theirs = torch.cat([one for one, _ in alone], dim=1), alone[-1][1]
+    for one, other in zip((last, states), theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-12)
+    for one, other in zip(
+        gradients((last, states), inputs), gradients(theirs, inputs), strict=True
+    ):
+        agree(one, other, 1e-12)
+
+
 @pytest.mark.parametrize("lag", [0, 1, 4, 9, 12])
 def test_states_of_the_fused_kernel_are_lagged_alike(lag: int) -> None:
     """On an accelerator torch's own kernel is run, and its states are shifted afterwards."""
     torch.manual_seed(0)
     gru = nn.GRU(3, 4, batch_first=True, bidirectional=True)
     seen = torch.randn(2, 9, 3)
-    _, ours = encode(gru, seen, Workspace(), every_bin=True, lag=lag)
+    _, ours = encode([gru], seen, Workspace(), every_bin=True, lag=lag)
     assert torch.allclose(_lagged(gru(seen)[0], lag), ours, atol=1e-6)
 
 
