@@ -6,16 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import Spec
+from sbtt_models.spec import Spec, SpecError
 from sbtt_models.training import Training
 
-__all__ = ["DecoderSpec", "Fitted", "NeuralSpec", "Progress", "Setting"]
+__all__ = ["Adapt", "DecoderSpec", "Fitted", "NeuralSpec", "Progress", "Setting"]
+
+Adapt: TypeAlias = Literal["all", "encoder", "read_in"]
+"""The part of a network that learns."""
 
 Progress = Callable[[int, int], None]
 """Called after each epoch with the epochs done and the most there can be."""
@@ -30,6 +33,26 @@ class Setting:
     device: str = "auto"
     """``auto`` takes CUDA where present."""
     progress: Progress | None = None
+    start: Fitted | None = None
+    """An earlier fit of the same network, to begin from."""
+    adapt: Adapt = "all"
+    """What learns; the rest stays as it was at the start."""
+    folder: Path | None = None
+    """Where a training keeps its checkpoints."""
+
+    def refuse_start(self, kind: str) -> None:
+        """Say that a decoder has no weights to begin from, if it is asked to.
+
+        Raises
+        ------
+        SpecError
+            If `start` is given.
+        """
+        if self.start is not None:
+            raise SpecError(
+                f"start: a {kind} decoder is fitted afresh, there is nothing to begin from; leave "
+                "start out"
+            )
 
 
 @runtime_checkable
@@ -68,6 +91,9 @@ class Fitted(Protocol):
 class DecoderSpec(Spec, ABC):
     """A decoder as a scenario names it."""
 
+    kind: str
+    """Names the member of the union."""
+
     @abstractmethod
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         """Learn from the train trials of `stream`, stop or tune on its valid trials only."""
@@ -100,6 +126,6 @@ class NeuralSpec(DecoderSpec):
 
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         """Run the one training loop of this library."""
-        from sbtt_models.fitting import train
+        from sbtt_models.loop import train
 
         return train(self, stream, training, setting)

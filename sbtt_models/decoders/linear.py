@@ -65,6 +65,7 @@ class LinearSpec(DecoderSpec):
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        setting.refuse_start(self.kind)
         start = time.perf_counter()
         n_bins = min(WINDOW, int(stream.lengths.max()))
         train = Batch.of(stream, cut(stream.lengths, stream.split.train, n_bins, n_bins))

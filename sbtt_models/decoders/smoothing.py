@@ -48,6 +48,7 @@ class Smoothing(DecoderSpec):
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        setting.refuse_start(self.kind)
         return _choose("smoothing", self.sd_s, self.prior, stream)
 
 
@@ -60,6 +61,7 @@ class Interpolation(DecoderSpec):
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        setting.refuse_start(self.kind)
         return _choose("interpolation", self.sd_s, None, stream)
 
 

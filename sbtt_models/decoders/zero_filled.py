@@ -41,6 +41,8 @@ class ZeroFilled(DecoderSpec):
             train = stream.trials(stream.split.train)
             share = train.exposure.sum((0, 1), dtype=np.float64) / train.lengths.sum()
             share[share == 0] = 1.0  # nothing is known of such a channel, rescaled or not
+        if isinstance(setting.start, FittedZeroFilled):
+            setting = replace(setting, start=setting.start.fitted)
         return FittedZeroFilled(self.network.fit(zero_filled(stream), training, setting), share)
 
 

@@ -18,6 +18,9 @@ __all__ = ["SequentialAutoencoder"]
 class SequentialAutoencoder(Network):
     """See :class:`sbtt_models.decoders.autoencoder.Autoencoder`."""
 
+    encoder_parts = ("encoder.", "latent.")
+    read_in_parts = ("encoder.weight_ih", "encoder.bias_ih")
+
     def __init__(
         self, spec: Autoencoder, n_channels: int, log_mean: Float[Tensor, " channel"]
     ) -> None:

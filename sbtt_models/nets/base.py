@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -26,6 +27,11 @@ class Inferred:
 
 class Network(nn.Module):
     """A network from a window with gaps to log rates."""
+
+    encoder_parts: ClassVar[tuple[str, ...]] = ()
+    """How the names of the encoder's parameters begin: what turns samples into latents."""
+    read_in_parts: ClassVar[tuple[str, ...]] = ()
+    """How those of the read-in begin: the first weights that samples are multiplied with."""
 
     @abstractmethod
     def forward(

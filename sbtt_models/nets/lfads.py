@@ -24,6 +24,11 @@ __all__ = ["LFADSNetwork"]
 class LFADSNetwork(Network):
     """See :class:`sbtt_models.decoders.lfads.LFADS`."""
 
+    encoder_parts = ("ic_encoder.", "ic_posterior.", "inputs.encoder.")
+    read_in_parts = tuple(
+        f"{e}.{p}_ih" for e in ("ic_encoder", "inputs.encoder") for p in ("weight", "bias")
+    )
+
     def __init__(self, spec: LFADS, n_channels: int, log_mean: Float[Tensor, " channel"]) -> None:
         super().__init__()
         ic = spec.initial_condition

@@ -28,6 +28,9 @@ _READOUT = 0.3  # of the usual spread of weights at first: rates start near thei
 class StateSpaceNetwork(Network):
     """See :class:`sbtt_models.decoders.state_space.StateSpace`."""
 
+    encoder_parts = ("embed.", "filters.", "bias", "mix")
+    read_in_parts = ("embed.",)
+
     def __init__(
         self, spec: StateSpace, n_channels: int, n_bins: int, log_mean: Float[Tensor, " channel"]
     ) -> None:

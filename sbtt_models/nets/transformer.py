@@ -21,6 +21,9 @@ _READOUT = 0.3  # of the usual spread of weights at first: rates start near thei
 class TransformerNetwork(Network):
     """See :class:`sbtt_models.decoders.transformer.Transformer`."""
 
+    encoder_parts = ("embed.", "position", "layers.", "norm.")
+    read_in_parts = ("embed.",)
+
     def __init__(
         self, spec: Transformer, n_channels: int, n_bins: int, log_mean: Float[Tensor, " channel"]
     ) -> None:

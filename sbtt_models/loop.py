@@ -1,0 +1,203 @@
+"""The only training loop of this library."""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sbtt_models.batches import StreamOnDevice
+from sbtt_models.decoders.base import NeuralSpec, Progress, Setting
+from sbtt_models.device import device_of, kept_memory, seeded, threads
+from sbtt_models.learning_rate import LearningRate
+from sbtt_models.means import channel_rates
+from sbtt_models.nets.base import Network
+from sbtt_models.objective import Objective
+from sbtt_models.signals import MaskedStream
+from sbtt_models.spec import DivergedError
+from sbtt_models.trained import INFER_BATCH, FittedNetwork, begin_from, freeze_all_but
+from sbtt_models.training import Training
+from sbtt_models.windows import Windows, cut
+
+__all__ = ["train"]
+
+
+def train(
+    spec: NeuralSpec, stream: MaskedStream, training: Training, setting: Setting
+) -> FittedNetwork:
+    """Train a network by selective backpropagation through time; keep the best weights.
+
+    Raises
+    ------
+    DivergedError
+        At the first epoch in which a term of the loss is not finite.
+    SpecError
+        If the weights to begin from are of another network.
+    """
+    start = time.perf_counter()
+    device = device_of(setting.device)
+    n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
+    with threads(training.threads), seeded(setting.seed, device), kept_memory():
+        rates = channel_rates(stream.trials(stream.split.train))
+        log_mean = torch.from_numpy(np.log(rates).astype(np.float32))
+        inside = stream.lengths[stream.split.train].sum() * stream.n_channels
+        sampled = float(stream.observed[stream.split.train].sum() / inside)
+        spec = spec.suited_to(sampled)
+        network = spec.build(stream.n_channels, n_bins, log_mean).to(device)
+        if setting.start is not None:
+            begin_from(network, spec, setting.start)
+        freeze_all_but(network, setting.adapt)
+        loop = _Loop(spec, stream, training, setting, network, n_bins)
+        history = loop.run(setting.progress)
+    network.load_state_dict(loop.best_weights)
+    network.release()
+    return FittedNetwork(
+        spec,
+        network,
+        n_bins,
+        training.threads,
+        sum(p.numel() for p in network.parameters()),
+        int(history[-1]["epoch"]),
+        time.perf_counter() - start,
+        tuple(history),
+    )
+
+
+class _Loop:
+    """One training: its data, optimiser, schedule and best weights so far."""
+
+    def __init__(
+        self,
+        spec: NeuralSpec,
+        stream: MaskedStream,
+        training: Training,
+        setting: Setting,
+        network: Network,
+        n_bins: int,
+    ) -> None:
+        self.training, self.network, self.stream, self.n_bins = training, network, stream, n_bins
+        device = next(network.parameters()).device
+        self.data = StreamOnDevice.of(stream, n_bins, device)
+        self.rng = np.random.default_rng([setting.seed, 1])
+        hidden = training.coordinated_dropout
+        # with the mask as input the encoder knows what is missing; without, the published scale
+        scale = 1.0 if spec.mask_input else 1.0 / (1.0 - hidden)
+        noise = torch.Generator(device).manual_seed(setting.seed)
+        self.objective = Objective(hidden, scale, noise)
+        self.stride = max(n_bins // 2, 1)
+        self.valid = cut(stream.lengths, stream.split.valid, n_bins, self.stride)
+        self.hidden = self._hide_validation(device)
+        windows = cut(stream.lengths, stream.split.train, n_bins, self.stride)
+        self.learning = [p for p in network.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(
+            self.learning,
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+        n_steps = -(-windows.trial.size // training.batch_size)
+        self.rate = LearningRate(self.optimiser, training, n_steps)
+        self.best_loss, self.best_weights = float("inf"), copy.deepcopy(network.state_dict())
+
+    def _hide_validation(
+        self, device: torch.device
+    ) -> list[Bool[Tensor, "batch bin channel"] | None]:
+        """Entries of each validation batch that the encoder must not see: the same every time."""
+        draw = torch.Generator().manual_seed(0)
+        share = self.training.withheld_validation
+        hidden: list[Bool[Tensor, "batch bin channel"] | None] = []
+        judged = 0
+        for _, exposure in self.data.batches(self.valid, INFER_BATCH):
+            entries = (torch.rand(exposure.shape, generator=draw) < share).to(device)
+            judged += int((entries & (exposure > 0)).sum())
+            hidden.append(entries if share > 0 else None)
+        if share > 0 and judged == 0:  # so few samples that the draw took none: judge all
+            return [torch.ones_like(batch) for batch in hidden if batch is not None]
+        return hidden
+
+    def run(self, progress: Progress | None) -> list[dict[str, float]]:
+        """Train until the budget or the patience is spent; one row per epoch."""
+        history: list[dict[str, float]] = []
+        best_epoch = 0
+        for epoch in range(1, self.training.epochs + 1):
+            row = {"epoch": float(epoch), "learning_rate": self.rate.now}
+            row |= self._train_epoch(epoch)
+            if epoch % self.training.validate_every == 0 or epoch == self.training.epochs:
+                row["valid_loss"] = self._validate()
+                self._refuse_non_finite(epoch, {"valid_loss": np.array([row["valid_loss"]])})
+                if row["valid_loss"] < self.best_loss:
+                    self.best_loss, best_epoch = row["valid_loss"], epoch
+                    self.best_weights = copy.deepcopy(self.network.state_dict())
+            history.append(row)
+            if progress is not None:
+                progress(epoch, self.training.epochs)
+            patience = self.training.patience
+            if patience and "valid_loss" in row and epoch - best_epoch >= patience:
+                break
+        return history
+
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        self.network.train()
+        rng = self.rng if self.stream.window_bins else None
+        windows = cut(self.stream.lengths, self.stream.split.train, self.n_bins, self.stride, rng)
+        order = self.rng.permutation(windows.trial.size)
+        windows = Windows(windows.trial[order], windows.start[order], self.n_bins)
+        steps: list[dict[str, Tensor]] = []
+        for counts, exposure in self.data.batches(windows, self.training.batch_size):
+            steps.append(self._step(counts, exposure, epoch))
+        # read back once per epoch, so that an accelerator never waits inside one
+        values = {
+            name: torch.stack([step[name] for step in steps]).cpu().numpy() for name in steps[0]
+        }
+        self._refuse_non_finite(epoch, values)
+        return {name: float(value.mean()) for name, value in values.items()}
+
+    def _step(
+        self,
+        counts: Float[Tensor, "batch bin channel"],
+        exposure: Float[Tensor, "batch bin channel"],
+        epoch: int,
+    ) -> dict[str, Tensor]:
+        """One step of the optimiser; the terms of the loss and the norm of its gradient."""
+        ramp = min(epoch / self.training.ramp_epochs, 1.0) if self.training.ramp_epochs else 1.0
+        terms = self.objective.terms(self.network, counts, exposure)
+        loss = terms["nll"] + ramp * sum(v for name, v in terms.items() if name != "nll")
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.learning, self.training.clip_norm, foreach=True)
+        self.optimiser.step()
+        self.rate.step()
+        return {name: value.detach() for name, value in (*terms.items(), ("gradient_norm", norm))}
+
+    def _refuse_non_finite(
+        self, epoch: int, values: dict[str, Float[np.ndarray, " step"]]
+    ) -> None:
+        """Name the first term that stopped being finite, in the order in which they arise."""
+        broken = {
+            name: int(np.argmin(finite))
+            for name, value in values.items()
+            if not (finite := np.isfinite(value)).all()
+        }
+        if broken:
+            name = min(broken, key=lambda key: broken[key])
+            raise DivergedError(
+                f"training diverged in epoch {epoch}: {name} is {values[name][broken[name]]}; "
+                f"lower learning_rate (now {self.training.learning_rate:g}) or clip_norm (now "
+                f"{self.training.clip_norm:g})"
+            )
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        self.network.eval()
+        batches = self.data.batches(self.valid, INFER_BATCH)
+        judged = [
+            self.objective.judge(self.network, *batch, hidden)
+            for batch, hidden in zip(batches, self.hidden, strict=True)
+        ]
+        # read back once, so that an accelerator waits once
+        totals, entries = (torch.stack(part).sum() for part in zip(*judged, strict=True))
+        return float(totals / entries.clamp(min=1))

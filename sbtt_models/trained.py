@@ -1,0 +1,119 @@
+"""A network that has been trained, and how another training begins from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from safetensors.torch import save_file
+
+from sbtt_models.batches import StreamOnDevice
+from sbtt_models.decoders.base import Adapt, Fitted, NeuralSpec
+from sbtt_models.device import threads
+from sbtt_models.nets.base import Network
+from sbtt_models.signals import MaskedStream
+from sbtt_models.spec import SpecError
+from sbtt_models.windows import cut, stitch
+
+__all__ = ["INFER_BATCH", "FittedNetwork", "begin_from", "freeze_all_but"]
+
+INFER_BATCH = 256
+"""Windows that are inferred at a time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedNetwork:
+    """A trained network with its best validation weights."""
+
+    spec: NeuralSpec
+    """As built: suited to the share of entries that was observed."""
+    network: Network
+    window_bins: int
+    threads: int
+    n_parameters: int
+    epochs: int
+    train_s: float
+    history: tuple[Mapping[str, float], ...] = field(repr=False)
+
+    def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
+        """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        data = StreamOnDevice.of(stream, self.window_bins, next(self.network.parameters()).device)
+        stride = max(self.window_bins // 4, 1)
+        windows = cut(stream.lengths, np.arange(stream.lengths.size), self.window_bins, stride)
+        with threads(self.threads), torch.no_grad():
+            self.network.eval()
+            pieces = [
+                self.network(counts, exposure).log_rates.exp().cpu().numpy()
+                for counts, exposure in data.batches(windows, INFER_BATCH)
+            ]
+        return stitch(np.concatenate(pieces), windows, stream.counts.shape)
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write ``weights.safetensors`` and ``history.json``."""
+        weights, history = folder / "weights.safetensors", folder / "history.json"
+        state = {
+            name: value.contiguous().cpu() for name, value in self.network.state_dict().items()
+        }
+        save_file(state, weights, {"window_bins": str(self.window_bins)})
+        history.write_text(json.dumps(list(self.history)), encoding="utf-8")
+        return weights, history
+
+
+def begin_from(network: Network, spec: NeuralSpec, start: Fitted) -> None:
+    """Give a network the weights of an earlier fit.
+
+    Raises
+    ------
+    SpecError
+        If they do not fit; names what differs.
+    """
+    if not isinstance(start, FittedNetwork):
+        raise SpecError(
+            f"start: {type(start).__name__} is no trained network; give what fit returned for a "
+            f"{spec.kind} decoder"
+        )
+    if start.spec.kind != spec.kind:
+        raise SpecError(
+            f"start: the earlier fit is a {start.spec.kind}, the decoder a {spec.kind}; give a "
+            "fit of the same kind"
+        )
+    theirs, ours = start.network.state_dict(), network.state_dict()
+    differing = [
+        name
+        for name in dict.fromkeys((*ours, *theirs))
+        if name not in ours or name not in theirs or ours[name].shape != theirs[name].shape
+    ]
+    if differing:
+        raise SpecError(f"start: {_difference(network, spec, start, differing[0])}")
+    network.load_state_dict(theirs)
+
+
+def _difference(network: Network, spec: NeuralSpec, start: FittedNetwork, name: str) -> str:
+    """Say in the user's words why weights do not fit, and in torch's where that says nothing."""
+    now, before = spec.model_dump(), start.spec.model_dump()
+    fields = ", ".join(
+        f"decoder.{key} was {before.get(key)}, is {value}"
+        for key, value in now.items()
+        if value != before.get(key)
+    )
+    shapes = [
+        "missing" if name not in state else "x".join(map(str, state[name].shape))
+        for state in (start.network.state_dict(), network.state_dict())
+    ]
+    why = fields or "channels or the length of the windows differ"
+    return (
+        f"the weights of the earlier fit do not fit this decoder: {name} was {shapes[0]}, is "
+        f"{shapes[1]} ({why}); give the same decoder and a stream of the same channels and bins"
+    )
+
+
+def freeze_all_but(network: Network, adapt: Adapt) -> None:
+    """Let only a part of a network learn."""
+    parts = {"all": ("",), "encoder": network.encoder_parts, "read_in": network.read_in_parts}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name.startswith(parts[adapt]))
