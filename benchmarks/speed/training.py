@@ -38,7 +38,6 @@ from plain import plain_loss  # noqa: E402
 
 from sbtt_models.device import kept_memory  # noqa: E402
 from sbtt_models.losses import selective_loss  # noqa: E402
-from sbtt_models.nets.cells import Backprop, Trace, cell_backward, cell_forward  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -179,42 +178,6 @@ def inference_table(rounds: int) -> list[str]:
     return lines
 
 
-def together_table(rounds: int) -> list[str]:
-    """Models of one shape as groups of one batched product: forward and back of a generator."""
-    lines = ["| generators of one shape in one batched product | 1 | 2 | 4 | 8 |"]
-    lines.append("|---|---:|---:|---:|---:|")
-    for size in (50, 128):
-        runs = [_side_by_side(n, size) for n in (1, 2, 4, 8)]
-        steps = [partial(seconds, run) for run in runs]
-        times = alternate(steps, rounds)
-        cells = [f"{1e3 * t / n:.1f}" for t, n in zip(times, (1, 2, 4, 8), strict=True)]
-        lines.append(f"| {size} units, ms for each model | {' | '.join(cells)} |")
-    return lines
-
-
-def _side_by_side(n_models: int, size: int) -> Callable[[], None]:
-    like = torch.empty(0)
-    trace = Trace((50, n_models, size, 64), (0, 0), True, like)
-    back = Backprop((n_models, size, 64), 0, like)
-    weights = trace.weights
-    for packed in (weights.recurrent, weights.bias):
-        torch.nn.init.uniform_(packed, -0.1, 0.1)
-    bias = weights.bias.expand(-1, -1, 64).contiguous()
-    candidate, offset = bias[:, :size], bias[:, size:]
-    trace.first.fill_(0.5)
-
-    @torch.inference_mode()
-    def step() -> None:
-        for gates, before, after in trace.bins:
-            cell_forward(gates, weights.recurrent, before, offset, candidate, after)
-        back.start()
-        back.carry.fill_(1.0)
-        for gates, before, after in reversed(trace.bins):
-            cell_backward(back, gates, weights.transposed, before, after)
-
-    return step
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="renew training.md")
@@ -226,7 +189,6 @@ def main() -> int:
     tables = [
         training_table(given.rounds),
         inference_table(given.rounds),
-        together_table(given.rounds),
     ]
     text = "\n\n".join("\n".join(table) for table in tables)
     print(text)
