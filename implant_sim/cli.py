@@ -60,6 +60,17 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
     engine: Annotated[
         Literal["local", "dask", "ray"], typer.Option(help="Who runs the points.")
     ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|FILE",
+            help="A dask or ray cluster that runs already. [default: start one here]",
+            show_default=False,
+        ),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="With ray: share of a GPU that one point takes.")
+    ] = 0.0,
     fresh: Annotated[bool, typer.Option(help="Run finished points again, too.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Only say what would be run.")] = False,
     as_json: Json = False,
@@ -68,19 +79,18 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
     """Run one point, or all points of a sweep; write the run folder and its report."""
     with _faults_told(debug):
         from implant_sim.study.scenario import load
-        from sbtt_models.spec import SpecError
 
-        if engine != "local":
-            raise SpecError(f"--engine {engine} is not there yet; use --engine local")
         study = load(scenario, [*(set_ or []), *([] if seed is None else [f"seed={seed}"])])
         folder = out or Path("runs") / study.name
         if dry_run:
             _dry_run(study, folder, jobs, as_json)
             return
         from implant_sim.study.coordinate import Options, coordinate
+        from implant_sim.study.engines import Choice
         from implant_sim.study.run import simulate
 
-        results = coordinate(study, folder, simulate, Options(device, jobs, fresh))
+        options = Options(device, jobs, fresh, Choice(engine, address, gpus))
+        results = coordinate(study, folder, simulate, options)
         code = _exit_code(list(results["status"]))
         page = _build_report(folder)
         if as_json:
@@ -360,7 +370,7 @@ def _exit_code(statuses: Sequence[str]) -> int:
 
 def _dry_run(study: Study, folder: Path, jobs: int | None, as_json: bool) -> None:
     from implant_sim.study import limits
-    from implant_sim.study.engines.local import default_jobs
+    from implant_sim.study.engines.base import default_jobs
     from implant_sim.study.sweep import axes_text
 
     need = limits.predict(study)

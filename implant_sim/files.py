@@ -5,9 +5,11 @@ A reader sees an old file, a new file or none, never half of one, whatever happe
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +19,11 @@ from sbtt_models.spec import SimError
 
 __all__ = [
     "WriteError",
+    "append_line",
     "commit_folder",
     "exclusive",
     "make_folder",
+    "note",
     "remove_leftovers",
     "remove_tree",
     "write_bytes",
@@ -27,6 +31,7 @@ __all__ = [
 ]
 
 _TEMPORARY = ".tmp-"
+_POLL_S = 0.005
 
 
 class WriteError(SimError):
@@ -105,22 +110,75 @@ def commit_folder(path: Path) -> Iterator[Path]:
             for file in sorted(temporary.rglob("*")):
                 _fsync_folder(file)  # a file written by a library is flushed the same way
             _fsync_folder(temporary)
-            if path.exists():
-                # rename(2) cannot replace a full folder; between the two steps there is none,
-                # which a reader takes for "not computed yet"
-                old = path.with_name(f"{path.name}{_TEMPORARY}{uuid.uuid4().hex[:12]}")
-                _rename(path, old)
-                shutil.rmtree(old, ignore_errors=True)
-            _rename(temporary, path)
+            _replace_folder(temporary, path)
             _fsync_folder(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
+def _replace_folder(source: Path, target: Path) -> None:
+    """Rename, where rename(2) cannot replace a full folder.
+
+    Between the two steps there is none, which a reader takes for "not computed yet"; another
+    writer may put its own there.
+    """
+    while True:
+        if target.exists():
+            old = target.with_name(f"{target.name}{_TEMPORARY}{uuid.uuid4().hex[:12]}")
+            try:
+                _rename(target, old)
+            except FileNotFoundError:  # another writer was quicker
+                continue
+            shutil.rmtree(old, ignore_errors=True)
+        try:
+            return _rename(source, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
+def note(path: Path, text: str) -> None:
+    """Put text at `path` in one step, as :func:`write_text` does, but not to outlive a crash."""
+    temporary = path.with_name(f"{path.name}{_TEMPORARY}{uuid.uuid4().hex[:12]}")
+    with _explained(path):
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, after whatever a writer that died has left there.
+
+    One call of the system for each line, so that several processes may append.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full or the file may not be written.
+    """
+    with _explained(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            _append(handle, (("\n" if torn else "") + line + "\n").encode("utf-8"))
+        finally:
+            os.close(handle)
+
+
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Hold `folder` for one process; the lock vanishes with the process, however it ends.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    wait_s : float
+        How long to wait for another process that holds it. [s]
 
     Raises
     ------
@@ -132,21 +190,32 @@ def exclusive(folder: Path) -> Iterator[None]:
     path = folder / ".lock"
     with _explained(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    end = time.monotonic() + wait_s
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        while not _locked(handle):
+            if time.monotonic() < end:
+                time.sleep(_POLL_S)
+                continue
+            os.lseek(handle, 0, os.SEEK_SET)
             holder = os.read(handle, 64).decode("ascii", "replace").strip() or "unknown"
             raise SimError(
                 f"{folder} is in use by process {holder}; wait for it, stop it, or choose another "
                 "folder with --out"
-            ) from None
+            )
         with _explained(path):
             os.ftruncate(handle, 0)
-            os.write(handle, f"{os.getpid()}\n".encode())
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def remove_leftovers(folder: Path) -> int:
@@ -185,7 +254,7 @@ def _space(path: Path) -> str:
     return "no folder above it exists"
 
 
-# The three system calls stand alone, so that tests can make the n-th of them fail.
+# The system calls stand alone, so that tests can make the n-th of them fail.
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -205,3 +274,8 @@ def _fsync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _append(handle: int, data: bytes) -> None:
+    if os.write(handle, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

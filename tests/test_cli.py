@@ -12,8 +12,8 @@ import pytest
 
 from implant_sim import cli
 from implant_sim.study import coordinate as coordinating
+from implant_sim.study import engines
 from implant_sim.study import run as pipeline
-from implant_sim.study.engines import local
 from tests.study import study_fakes
 
 
@@ -22,15 +22,11 @@ def run(capsys, monkeypatch, tmp_path):
     """Call the command in this process, with a quick pipeline and no report."""
     monkeypatch.chdir(tmp_path)
 
-    def inline(tasks, jobs, threads, on_finish, on_tick=None):
-        for index, task in enumerate(tasks):
-            on_finish(local.Finished(index, task.work(task.argument, lambda done: None)))
-
     def build(folder):
         (Path(folder) / "report.html").write_text("page")
         return Path(folder) / "report.html"
 
-    monkeypatch.setattr(coordinating.local, "run", inline)
+    monkeypatch.setattr(engines.Choice, "open", lambda self, crew: study_fakes.Inline())
     monkeypatch.setattr(pipeline, "simulate", study_fakes.troubled)
     monkeypatch.setattr("implant_sim.report.build", build)
 
@@ -125,9 +121,6 @@ def test_usage_is_2(run):
     assert run("fly")[0] == 2
     assert run("list", "secrets")[0] == 2
     assert run("run", "quickstart", "--device", "tpu")[0] == 2
-    code, _, err = run("run", "quickstart", "--engine", "ray")
-    assert code == 2
-    assert "not there yet" in err
 
 
 def test_energy_prints_a_ledger_for_each_point(run, scenario):

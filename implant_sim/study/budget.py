@@ -12,7 +12,7 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.sensitivity import Tornado, tornado
 from implant_sim.hardware.uncertainty import Band
 from implant_sim.hardware.verdict import judge
-from implant_sim.study.engines.local import default_jobs
+from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.keys import DataKeys
 from implant_sim.study.offers import Counted, Offers
 from implant_sim.study.rows import energy_rows, hardware_row, power_band

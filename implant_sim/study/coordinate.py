@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-import implant_sim
 from implant_sim import files
-from implant_sim.study import limits
-from implant_sim.study.engines import local
-from implant_sim.study.keys import code_digest, data_files, point_key
+from implant_sim.study import engines, limits
+from implant_sim.study.claims import Claims
+from implant_sim.study.clerk import Clerk, title_of
+from implant_sim.study.engines.base import Task, default_jobs, drive
+from implant_sim.study.events import Event, Events
+from implant_sim.study.keys import code_digest, point_key
 from implant_sim.study.progress import Progress
+from implant_sim.study.provenance import now, provenance
+from implant_sim.study.queue import Queue
 from implant_sim.study.scenario import Study
-from implant_sim.study.store import FINAL, SCHEMA, Entry, Outcome, RunFolder
-from implant_sim.study.sweep import axes_text
+from implant_sim.study.store import FINAL, Entry, RunFolder
 from implant_sim.study.tables import write_tables
-from implant_sim.study.worker import Job, Simulate, base_row, work
-from sbtt_models.spec import SpecError
+from implant_sim.study.worker import Job, Simulate, give_up, work
+from sbtt_models.spec import SimError, SpecError
 
 __all__ = ["Options", "coordinate", "entries_of"]
 
 _KEY = re.compile(r"[0-9a-f]{20}")
-_TABLES_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,7 @@ class Options:
     device: str = "auto"
     jobs: int | None = None
     fresh: bool = False
+    engine: engines.Choice = field(default_factory=engines.Choice)
 
 
 def entries_of(study: Study) -> list[Entry]:
@@ -59,6 +58,9 @@ def entries_of(study: Study) -> list[Entry]:
 
 def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) -> pd.DataFrame:
     """Run what is not finished yet, and write the tables.
+
+    Several coordinators may run the same study in the same folder; they share the work, and each
+    returns when all of it is done.
 
     Parameters
     ----------
@@ -83,29 +85,37 @@ def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) ->
     entries = entries_of(study)
     prediction = limits.predict(study)
     threads = max(point.scenario.training.threads for point in study.points)
-    jobs = limits.jobs_that_fit(prediction, options.jobs or local.default_jobs(threads))
+    jobs = limits.jobs_that_fit(prediction, options.jobs or default_jobs(threads))
     limits.refuse_disk(prediction, out)
     folder = RunFolder(out)
     files.make_folder(folder.points)
-    with files.exclusive(out):
+    told = provenance(study, entries) | {
+        "jobs": jobs,
+        "device": options.device,
+        "engine": options.engine.kind,
+    }
+
+    def tidy() -> None:
         files.remove_leftovers(folder.points)
         files.remove_leftovers(out)
         if options.fresh:
-            for old in folder.points.iterdir():
-                if _KEY.fullmatch(old.name):
-                    files.remove_tree(old)
+            _forget(folder)
         folder.write_scenario(study.tree)
-        provenance = _provenance(study, entries, jobs, options.device)
-        folder.write_run(provenance)
-        missing = [entry for entry in entries if not _finished(folder, entry)]
-        missing = list({entry.key: entry for entry in missing}.values())
+        folder.write_run(told)
+
+    with Claims(out, study.digest, when_alone=tidy) as claims:
+        if options.fresh and claims.others:
+            raise SimError(
+                f"--fresh: {claims.others[0].title} is at work in {out}; wait for it or stop it"
+            )
         started = time.perf_counter()
+        crew = engines.Crew(jobs, threads, limits.allowed_memory_b() / jobs)
         try:
-            _run_all(study, folder, entries, missing, simulate, options.device, jobs, threads)
+            computed = _run_all(study, folder, entries, claims, simulate, options, crew)
         finally:
             results = write_tables(folder, entries)
-        finish = {"finished": _now(), "duration_s": time.perf_counter() - started}
-        folder.write_run(provenance | finish | {"computed": len(missing)})
+        finish = {"finished": now(), "duration_s": time.perf_counter() - started}
+        folder.write_run(told | finish | {"computed": computed})
     return results
 
 
@@ -119,86 +129,49 @@ def _refuse_beforehand(out: Path, device: str) -> None:
         device_of(device)
 
 
-def _finished(folder: RunFolder, entry: Entry) -> bool:
-    content = folder.result(entry.key, verify=True)
-    return content is not None and content["row"].get("status") in FINAL
+def _forget(folder: RunFolder) -> None:
+    for old in folder.points.iterdir():
+        if _KEY.fullmatch(old.name):
+            files.remove_tree(old)
 
 
 def _run_all(
     study: Study,
     folder: RunFolder,
-    entries: list[Entry],
-    missing: list[Entry],
+    entries: Sequence[Entry],
+    claims: Claims,
     simulate: Simulate,
-    device: str,
-    jobs: int,
-    threads: int,
-) -> None:
-    jobs_list = [
-        Job(study.points[e.point].scenario, e, study.root, folder.path, simulate, device)
-        for e in missing
-    ]
-    tasks = [local.Task(work, job, job.scenario.time_limit_s) for job in jobs_list]
-    written = time.monotonic()
-    with Progress(len(entries), len(entries) - len(missing)) as progress:
+    options: Options,
+    crew: engines.Crew,
+) -> int:
+    """Run what is missing; returns how many points were run here."""
+    unique = list({entry.key: entry for entry in entries}.values())
+    kept = folder.kept(entry.key for entry in unique)
+    finished = [e for e in unique if e.key in kept and kept[e.key].status in FINAL]
+    code = code_digest()
 
-        def on_finish(end: local.Finished) -> None:
-            nonlocal written
-            job = jobs_list[end.index]
-            if end.error:  # the worker is gone and could not keep it
-                row = base_row(job) | {"status": end.status}
-                folder.commit(job.entry, Outcome(row, detail={"error": end.error}))
-            progress.finished(_title(job.entry), end.status, _reason(folder, job.entry))
-            if time.monotonic() - written > _TABLES_EVERY_S:
-                write_tables(folder, entries)
-                written = time.monotonic()
+    def task_of(entry: Entry) -> Task:
+        clerk.begins(entry)
+        scenario = study.points[entry.point].scenario
+        job = Job(
+            scenario, entry, study.root, folder.path.absolute(), simulate, options.device, code
+        )
+        return Task(work, job, scenario.time_limit_s, give_up)
 
-        if tasks:
-            local.run(tasks, jobs, threads, on_finish, progress.running)
-
-
-def _title(entry: Entry) -> str:
-    axes = axes_text(entry.axes)
-    return f"point {entry.point}{f' ({axes})' if axes else ''}, repeat {entry.repeat}"
-
-
-def _reason(folder: RunFolder, entry: Entry) -> str:
-    content = folder.result(entry.key)
-    return str((content or {}).get("error", ""))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _provenance(study: Study, entries: list[Entry], jobs: int, device: str) -> dict[str, Any]:
-    names = ("implant-sim", "numpy", "torch", "numba", "scipy", "scikit-learn", "pandas", "h5py")
-    return {
-        "schema": SCHEMA,
-        "name": study.name,
-        "scenario_sha256": study.digest,
-        "code_sha256": code_digest(),
-        "version": implant_sim.__version__,
-        "versions": {"python": platform.python_version()} | {n: _version(n) for n in names},
-        "platform": {
-            "system": platform.platform(),
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-        },
-        "data": sorted({f.name for p in study.points for f in data_files(p.scenario, study.root)}),
-        "seeds": [study.seed + repeat for repeat in range(study.repeats)],
-        "jobs": jobs,
-        "device": device,
-        "axes": list(study.axes),
-        "started": _now(),
-        "points": [
-            {"point": e.point, "repeat": e.repeat, "key": e.key, "axes": e.axes} for e in entries
-        ],
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    events = Events(folder.path)
+    with Progress(len(unique), len(finished)) as progress:
+        for entry in finished:
+            progress.known(title_of(entry), kept[entry.key].row)
+        clerk = Clerk(folder, entries, claims, events, progress)
+        queue = Queue(folder, unique, kept, claims, task_of, clerk.reused)
+        begun: Event = "join" if claims.others else "resume" if finished else "start"
+        events.tell(begun, runs=len(unique), finished=len(finished), jobs=crew.jobs)
+        try:
+            if len(queue):
+                with options.engine.open(crew) as engine:
+                    drive(engine, queue, clerk.ended, progress.running)
+        except BaseException as error:
+            events.tell("stop", reason=type(error).__name__, computed=clerk.n_computed)
+            raise
+        events.tell("end", computed=clerk.n_computed)
+    return clerk.n_computed

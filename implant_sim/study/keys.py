@@ -28,7 +28,14 @@ __all__ = [
 
 STAGES = ("schedule", "initial weights")
 _NOT_IN_KEY = {"name", "repeats", "sweep", "seed", "time_limit"}
-_RESULT_FREE = ("cli.py", "__main__.py", "files.py", "report/", "study/engines/")
+_RESULT_FREE = (
+    "cli.py", "terminal.py", "__main__.py", "files.py", "report/", "study/engines/",
+    *(f"study/{name}.py" for name in (
+        "claims", "clerk", "coordinate", "events", "index", "limits", "progress", "provenance",
+        "queue",
+    )),
+)  # fmt: skip
+"""Where points run and how they are listed changes no result."""
 
 
 def point_key(scenario: Scenario, repeat: int, root: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 import sbtt_models
+from implant_sim.study import engines
 from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.arrays import collect
 from implant_sim.study.coordinate import Options, coordinate
@@ -112,7 +113,7 @@ def _detail(got: Acquisition, fitted: Fitted, times: list[float]) -> dict[str, A
     }
 
 
-def run(
+def run(  # noqa: PLR0913 - one argument for each option of the command
     scenario: str | Path | Mapping[str, Any],
     out: str | Path | None = None,
     overrides: Overrides = (),
@@ -120,6 +121,8 @@ def run(
     device: str = "auto",
     jobs: int | None = None,
     fresh: bool = False,
+    engine: engines.Kind = "local",
+    address: str | None = None,
 ) -> pd.DataFrame:
     """Run every point and repeat of a scenario; what is finished already is not run again.
 
@@ -138,6 +141,10 @@ def run(
         Processes at a time; as many as the cores allow if None. Results do not depend on it.
     fresh : bool
         Run what is finished already, too.
+    engine : {"local", "dask", "ray"}
+        Who runs the points.
+    address : str, optional
+        Of a dask or ray cluster that runs already; one is started on this machine if None.
 
     Returns
     -------
@@ -152,7 +159,9 @@ def run(
     """
     study = load(scenario, overrides if seed is None else with_seed(overrides, seed))
     folder = Path("runs") / study.name if out is None else Path(out)
-    return coordinate(study, folder, simulate, Options(device, jobs, fresh))
+    return coordinate(
+        study, folder, simulate, Options(device, jobs, fresh, engines.Choice(engine, address))
+    )
 
 
 def with_seed(overrides: Overrides, seed: int) -> Overrides:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,9 @@ from typing_extensions import override
 
 from implant_sim import files
 from implant_sim.study import arrays
+from implant_sim.study.batches import Batches
+from implant_sim.study.index import Index, Kept, stamp_of
+from implant_sim.study.sealed import jsonable, sealed, sha256, unsealed
 
 __all__ = ["FINAL", "SCHEMA", "Entry", "Outcome", "RunFolder"]
 
@@ -54,11 +55,13 @@ class Outcome:
 
 
 class RunFolder:
-    """Reads and writes one run folder. Any number may read; one coordinator at a time writes."""
+    """Reads and writes one run folder; any number may, since what is written is written whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.points = path / "points"
+        self._batches = Batches(path / "batches", SCHEMA)
+        self._index = Index(path)
 
     def commit(self, entry: Entry, outcome: Outcome) -> None:
         """Keep one outcome, whole or not at all.
@@ -73,25 +76,54 @@ class RunFolder:
                 files.write_bytes(folder / ARRAYS, arrays.pack(outcome.arrays, outcome.attrs))
             if outcome.save is not None:
                 outcome.save(folder)
-            content = {
-                "schema": SCHEMA,
-                "key": entry.key,
-                "point": entry.point,
-                "repeat": entry.repeat,
-                "axes": entry.axes,
-                "row": outcome.row,
-                "energy": outcome.energy,
-                **outcome.detail,
+            content = _content(entry, outcome) | {
                 "files": {
-                    file.relative_to(folder).as_posix(): _sha256(file)
+                    file.relative_to(folder).as_posix(): sha256(file)
                     for file in sorted(folder.rglob("*"))
                     if file.is_file()
-                },
+                }
             }
-            files.write_text(folder / RESULT, _sealed(content))
+            files.write_text(folder / RESULT, sealed(content))
+
+    def commit_rows(self, outcomes: Sequence[tuple[Entry, Outcome]]) -> None:
+        """Keep rows of many points in one file, whole or not at all; for those without arrays.
+
+        Raises
+        ------
+        WriteError
+            If the disk is full or may not be written.
+        """
+        self._batches.commit([_content(entry, outcome) for entry, outcome in outcomes])
+
+    def discard(self, key: str) -> None:
+        """Take the folder of a point away, if there is one."""
+        files.remove_tree(self.points / key)
+
+    def kept(self, keys: Iterable[str]) -> dict[str, Kept]:
+        """What the tables need of these points, as far as they are kept and undamaged.
+
+        Digests of a point's files are compared when it is looked at first, and again when the
+        files have changed since.
+        """
+        wanted = list(dict.fromkeys(keys))
+        known = self._index.read(wanted)
+        batched = self._batches.contents()
+        found, new = dict[str, Kept](), dict[str, Kept]()
+        for key in wanted:
+            stamp = stamp_of(self.points / key)
+            if stamp is None and key in batched:
+                found[key] = _kept("", batched[key])
+            elif stamp is not None and key in known and known[key].stamp == stamp:
+                found[key] = known[key]
+            elif stamp is not None and (content := self.result(key, verify=True)) is not None:
+                found[key] = new[key] = _kept(stamp, content)
+        self._index.write(new)
+        return found
 
     def result(self, key: str, *, verify: bool = False) -> dict[str, Any] | None:
-        """The content of a point's ``result.json``; None if it is missing or damaged.
+        """The content of a point's ``result.json``, or of its row in a batch.
+
+        None if it is missing or damaged.
 
         Parameters
         ----------
@@ -101,13 +133,15 @@ class RunFolder:
             Also compare the digest of every other file in the folder.
         """
         folder = self.points / key
-        content = _unsealed(folder / RESULT)
+        if not folder.is_dir():
+            return self._batches.contents().get(key)
+        content = unsealed(folder / RESULT)
         if content is None or content.get("schema") != SCHEMA or content.get("key") != key:
             return None
         if verify:
-            for name, digest in content["files"].items():
+            for name, digest in content.get("files", {}).items():
                 file = folder / name
-                if not file.is_file() or _sha256(file) != digest:
+                if not file.is_file() or sha256(file) != digest:
                     return None
         return content
 
@@ -123,7 +157,8 @@ class RunFolder:
             run = json.loads((self.path / RUN).read_text(encoding="utf-8"))
             return [Entry(p["point"], p["repeat"], p["key"], p["axes"]) for p in run["points"]]
         except (OSError, ValueError, KeyError, TypeError):
-            found = (self.result(f.name) for f in sorted(self.points.glob("*")) if f.is_dir())
+            names = sorted({f.name for f in self.points.glob("*")} | {*self._batches.contents()})
+            found = (self.result(name) for name in names)
             return [
                 Entry(c["point"], c["repeat"], c["key"], c["axes"]) for c in found if c is not None
             ]
@@ -136,8 +171,25 @@ class RunFolder:
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Keep the provenance."""
         files.write_text(
-            self.path / RUN, json.dumps(_jsonable(content), indent=1, ensure_ascii=False) + "\n"
+            self.path / RUN, json.dumps(jsonable(content), indent=1, ensure_ascii=False) + "\n"
         )
+
+
+def _content(entry: Entry, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "key": entry.key,
+        "point": entry.point,
+        "repeat": entry.repeat,
+        "axes": entry.axes,
+        "row": outcome.row,
+        "energy": outcome.energy,
+        **outcome.detail,
+    }
+
+
+def _kept(stamp: str, content: Mapping[str, Any]) -> Kept:
+    return Kept(stamp, content["row"], content["energy"], str(content.get("error", "")))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -153,44 +205,3 @@ def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(float, _float)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sealed(content: Mapping[str, Any]) -> str:
-    """JSON with a digest of itself, so that a flipped bit is noticed."""
-    body = json.dumps(_jsonable(content), indent=1, ensure_ascii=False, allow_nan=False)
-    return _seal(body)
-
-
-def _seal(body: str) -> str:
-    digest = hashlib.sha256(body.encode()).hexdigest()
-    return f'{{"digest": "{digest}", "content":\n{body}}}\n'
-
-
-def _unsealed(path: Path) -> dict[str, Any] | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-        body = text.partition("\n")[2].removesuffix("}\n")
-        if _seal(body) != text:
-            return None
-        content = json.loads(body)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _jsonable(value: Any) -> Any:
-    """Plain JSON: numpy scalars become Python's, what is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(child) for key, child in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(child) for child in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -61,14 +61,16 @@ def read_points(
         raise DataError(f"{folder.path}: is no run folder; it holds no 'points'")
     rows, axes = list[Row](), dict[str, None]()
     energy = list[Row]()
-    for entry in folder.entries() if entries is None else entries:
+    listed = folder.entries() if entries is None else entries
+    kept = folder.kept(entry.key for entry in listed)
+    for entry in listed:
         axes.update(dict.fromkeys(entry.axes))
-        content = folder.result(entry.key)
+        content = kept.get(entry.key)
         if content is None:
             continue
         own = {"point": entry.point, "repeat": entry.repeat}
-        rows.append(content["row"] | entry.axes | own)
-        energy.extend(row | own for row in content["energy"])
+        rows.append(content.row | entry.axes | own)
+        energy.extend(row | own for row in content.energy)
     return _results(rows, tuple(axes)), _energy(energy)
 
 

@@ -5,17 +5,19 @@ Kept apart from the coordinator, so that workers start without pandas.
 
 from __future__ import annotations
 
+import platform
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from implant_sim.study.keys import code_digest
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import Entry, Outcome, RunFolder
-from sbtt_models.spec import DataError, DivergedError, SpecError
+from sbtt_models.spec import DataError, DivergedError, SimError, SpecError
 
-__all__ = ["Job", "Simulate", "base_row", "work"]
+__all__ = ["Job", "Simulate", "give_up", "work"]
 
 Simulate: TypeAlias = Callable[[Scenario, int, Path, str, Callable[[float], None]], Outcome]
 """Scenario, repeat, root, device, progress -> outcome. Importable by name: workers call it."""
@@ -31,11 +33,29 @@ class Job:
     folder: Path
     simulate: Simulate
     device: str
+    code: str
+    """Digest of the coordinator's code; results of any other would bear a wrong name."""
 
 
 def work(job: Job, report: Callable[[float], None]) -> str:
-    """Simulate a point, keep what comes of it, and say its status."""
-    base = base_row(job)
+    """Simulate a point, keep what comes of it, and say its status.
+
+    What a worker kept that died before it could say so is not run again.
+
+    Raises
+    ------
+    SimError
+        If this worker has other code than the coordinator.
+    """
+    folder = RunFolder(job.folder)
+    if (kept := folder.result(job.entry.key, verify=True)) is not None:
+        return str(kept["row"]["status"])
+    if code_digest() != job.code:
+        raise SimError(
+            f"the worker on {platform.node()} runs other code than the coordinator; install the "
+            "same version there and start its workers again"
+        )
+    base = _base_row(job)
     try:
         outcome = job.simulate(job.scenario, job.entry.repeat, job.root, job.device, report)
         outcome.row.update({k: v for k, v in base.items() if k not in outcome.row})
@@ -45,8 +65,14 @@ def work(job: Job, report: Callable[[float], None]) -> str:
         outcome = _without_result(base, "infeasible", error)
     except Exception as error:
         outcome = _without_result(base, "failed", error)
-    RunFolder(job.folder).commit(job.entry, outcome)
+    folder.commit(job.entry, outcome)
     return str(outcome.row["status"])
+
+
+def give_up(job: Job, status: str, reason: str) -> None:
+    """Keep that a point came to nothing."""
+    row = _base_row(job) | {"status": status}
+    RunFolder(job.folder).commit(job.entry, Outcome(row, detail={"error": reason}))
 
 
 def _without_result(base: dict[str, Any], status: str, error: Exception) -> Outcome:
@@ -54,7 +80,7 @@ def _without_result(base: dict[str, Any], status: str, error: Exception) -> Outc
     return Outcome(base | {"status": status}, detail=detail)
 
 
-def base_row(job: Job) -> dict[str, Any]:
+def _base_row(job: Job) -> dict[str, Any]:
     """The columns that are known before anything has run."""
     scenario = job.scenario
     return {

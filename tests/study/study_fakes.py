@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 
+from implant_sim.study.engines.base import Engine
 from implant_sim.study.store import Outcome
 from sbtt_models.spec import DivergedError, SpecError
 
@@ -23,6 +25,26 @@ TINY = {
 
 def tiny(**changes):
     return {**TINY, **changes}
+
+
+class Inline(Engine):
+    """Runs tasks in this process, where it does not matter who runs."""
+
+    capacity = 1
+
+    def __init__(self, crew=None):
+        pass
+
+    def submit(self, task):
+        future = Future()
+        try:
+            future.set_result(task.work(task.argument, lambda done: None))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self):
+        pass
 
 
 def quick(scenario, repeat, root, device, progress):
@@ -75,4 +97,23 @@ def dies_once(scenario, repeat, root, device, progress):
     if not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
+    return quick(scenario, repeat, root, device, progress)
+
+
+def hungry(scenario, repeat, root, device, progress):
+    """One point takes more memory than its share, a page at a time."""
+    if scenario.schedule.bandwidth == 1:
+        held = []
+        for _ in range(200):
+            held.append(np.ones(2**20))
+            time.sleep(0.02)
+    return quick(scenario, repeat, root, device, progress)
+
+
+def hangs(scenario, repeat, root, device, progress):
+    """One point never ends, another one's worker dies the first time."""
+    if scenario.schedule.bandwidth == 1:
+        time.sleep(600)
+    if scenario.schedule.bandwidth == 2:
+        return dies_once(scenario, repeat, root, device, progress)
     return quick(scenario, repeat, root, device, progress)

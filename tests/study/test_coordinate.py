@@ -15,14 +15,13 @@ import numpy as np
 import psutil
 import pytest
 
-from implant_sim import files
-from implant_sim.study import limits
+from implant_sim.study import engines, limits
 from implant_sim.study.coordinate import Options, coordinate, entries_of
-from implant_sim.study.engines import local
+from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.keys import point_key, stage_seed
 from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import LimitError, SimError, SpecError
+from sbtt_models.spec import LimitError, SpecError
 from tests.study import study_fakes
 
 ROOT = Path(__file__).parents[2]
@@ -43,13 +42,7 @@ def log(tmp_path, monkeypatch):
 
 @pytest.fixture
 def inline(monkeypatch):
-    """Run in this process, where it does not matter who runs: workers take a second to start."""
-
-    def run(tasks, jobs, threads, on_finish, on_tick=None):
-        for index, task in enumerate(tasks):
-            on_finish(local.Finished(index, task.work(task.argument, lambda done: None)))
-
-    monkeypatch.setattr(local, "run", run)
+    monkeypatch.setattr(engines.Choice, "open", lambda self, crew: study_fakes.Inline())
 
 
 def snapshot(out):
@@ -166,13 +159,6 @@ def test_coordinator_killed_then_resumed(tmp_path, log, kills):
     assert 8 <= runs_of_slow <= 8 + 2 * kills  # at most the points that were being run
 
 
-def test_second_coordinator_is_told(tmp_path, log):
-    out = tmp_path / "o"
-    files.make_folder(out)
-    with files.exclusive(out), pytest.raises(SimError, match=f"in use by process {os.getpid()}"):
-        coordinate(study_of([1]), out, study_fakes.quick, Options(jobs=1))
-
-
 def test_run_json_tells_where_results_come_from(tmp_path, log, inline):
     out = tmp_path / "o"
     coordinate(study_of([1, 2], repeats=2), out, study_fakes.quick, Options(jobs=1))
@@ -264,8 +250,8 @@ def test_keys_of_a_study_are_all_different():
 
 def test_default_jobs_share_the_cores():
     cores = len(os.sched_getaffinity(0))
-    assert local.default_jobs(1) == cores
-    assert local.default_jobs(10 * cores) == 1
+    assert default_jobs(1) == cores
+    assert default_jobs(10 * cores) == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -5,6 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,6 +21,7 @@ from implant_sim.study import arrays, tables
 from implant_sim.study.store import Entry, Outcome, RunFolder
 from sbtt_models.spec import DataError
 
+ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef0123"
 
 
@@ -135,6 +141,128 @@ def test_run_json_says_which_points_belong_to_the_study(kept):
     assert tables.read_points(kept)[0].empty
     (kept.path / "run.json").write_text("[not json")
     assert tables.read_points(kept)[0]["point"].tolist() == [0]
+
+
+class TestIndex:
+    @pytest.fixture
+    def two(self, kept):
+        kept.commit(Entry(1, 0, "f" * 20, {"a.b": 7}), outcome(velocity_r2=0.5))
+        assert set(kept.kept([KEY, "f" * 20, "0" * 20])) == {KEY, "f" * 20}
+        return kept
+
+    @pytest.fixture
+    def read(self, monkeypatch):
+        """Which result.json were read."""
+        read, real = [], RunFolder.result
+
+        def result(self, key, **options):
+            read.append(key)
+            return real(self, key, **options)
+
+        monkeypatch.setattr(RunFolder, "result", result)
+        return read
+
+    def test_what_it_knows_is_not_read_again(self, two, read):
+        first = RunFolder(two.path).kept([KEY, "f" * 20])
+        assert read == []
+        assert first[KEY].row["power_w"] == 1e-3
+        assert first["f" * 20].row["velocity_r2"] == 0.5
+
+    def test_what_has_changed_is_verified_again_whatever_its_time_says(self, two, read):
+        weights = two.points / KEY / "weights.safetensors"
+        before = weights.stat()
+        weights.write_bytes(b"wEights")
+        os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert set(two.kept([KEY, "f" * 20])) == {"f" * 20}
+        assert read == [KEY]
+        weights.write_bytes(b"weights")
+        assert set(two.kept([KEY, "f" * 20])) == {KEY, "f" * 20}
+
+    def test_a_folder_that_has_gone_is_gone(self, two):
+        two.discard(KEY)
+        assert set(two.kept([KEY, "f" * 20])) == {"f" * 20}
+
+    @pytest.mark.parametrize("harm", ["lost", "empty", "noise", "cut", "version", "table"])
+    def test_lost_or_damaged_it_is_made_anew(self, two, read, harm, capsys):
+        path = two.path / "index.sqlite"
+        whole = tables.write_tables(two)
+        with sqlite3.connect(path) as base:
+            base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if harm == "version":
+                base.execute("PRAGMA user_version = 99")
+            if harm == "table":
+                base.execute("UPDATE points SET content = '{'")
+        base.close()
+        data = path.read_bytes()
+        if harm == "lost":
+            path.unlink()
+        elif harm in ("empty", "noise", "cut"):
+            new = {"empty": b"", "noise": bytes(5000), "cut": data[: len(data) // 2]}[harm]
+            path.write_bytes(new)
+        assert tables.write_tables(RunFolder(two.path)).equals(whole)
+        assert set(read) == {KEY, "f" * 20}
+        read.clear()
+        RunFolder(two.path).kept([KEY, "f" * 20])
+        RunFolder(two.path).kept([KEY, "f" * 20])
+        assert len(read) <= 2  # at the latest now it is whole again
+        read.clear()
+        RunFolder(two.path).kept([KEY, "f" * 20])
+        assert read == []
+
+    def test_without_it_everything_works(self, two, read):
+        (two.path / "index.sqlite").unlink()
+        (two.path / "index.sqlite").mkdir()
+        assert set(RunFolder(two.path).kept([KEY, "f" * 20])) == {KEY, "f" * 20}
+
+    def test_many_may_open_it_at_once(self, tmp_path):
+        RunFolder(tmp_path).commit(Entry(0, 0, KEY, {}), outcome())
+        script = f"""if True:
+            from pathlib import Path
+            from implant_sim.study.store import RunFolder
+            print(list(RunFolder(Path({str(tmp_path)!r})).kept([{KEY!r}])))
+        """
+        others = [
+            subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, cwd=ROOT)
+            for _ in range(4)
+        ]  # fmt: skip
+        assert [other.communicate() for other in others] == [(f"['{KEY}']\n", "")] * 4
+
+
+class TestBatches:
+    def test_rows_of_many_points_in_one_file(self, tmp_path):
+        folder = RunFolder(tmp_path)
+        folder.points.mkdir()
+        keys = [f"{i:020x}" for i in range(30)]
+        for part in (keys[:20], keys[20:]):
+            folder.commit_rows([(Entry(int(k, 16), 0, k, {"x": 1}), outcome()) for k in part])
+        assert len(list((tmp_path / "batches").iterdir())) == 2
+        results, energy = tables.read_points(RunFolder(tmp_path))
+        assert results["point"].tolist() == list(range(30))
+        assert len(energy) == 30
+        assert folder.result(keys[3])["row"]["power_w"] == 1e-3
+
+    def test_a_damaged_batch_holds_nothing_and_spoils_nothing(self, tmp_path):
+        folder = RunFolder(tmp_path)
+        for i in range(2):
+            folder.commit_rows([(Entry(i, 0, f"{i:020x}", {}), outcome())])
+        damaged = next((tmp_path / "batches").iterdir())
+        damaged.write_bytes(damaged.read_bytes().replace(b'"ok"', b'"Ok"'))
+        assert len(RunFolder(tmp_path).kept([f"{i:020x}" for i in range(2)])) == 1
+
+
+def test_folders_of_older_versions_stay_readable():
+    for old in sorted((Path(__file__).parent / "old_folders").iterdir()):
+        results, energy = tables.read_points(RunFolder(old))
+        pd.testing.assert_frame_equal(
+            pd.read_csv(StringIO(tables.csv(results)))[list(tables.RESULTS)],
+            pd.read_csv(old / "results.csv")[list(tables.RESULTS)],
+        )
+        assert tables.csv(energy) == (old / "energy.csv").read_text()
+        for entry in RunFolder(old).entries():
+            values, attrs = RunFolder(old).arrays(entry.key)
+            assert {"counts", "observed", "rates"} <= set(values)
+            assert attrs["bin_s"] > 0
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])

@@ -1,169 +1,136 @@
-"""Points on the processes of this machine: a worker that dies costs its own point only.
-
-Nothing heavy is imported here: a worker reads the thread limits before numpy and torch start.
-"""
+"""Points on the processes of this machine: a worker that dies costs its own point only."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 import types
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import Future
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
+import psutil
 from pebble import ProcessExpired, ProcessPool
+from typing_extensions import override
 
-__all__ = ["Finished", "Task", "default_jobs", "run"]
+from implant_sim.study.engines.base import DiedError, Engine, Task
+from implant_sim.study.engines.child import die_with, keep_to
 
-MAX_TRIES = 3
-"""How often a point is tried whose worker dies."""
-_THREAD_LIMITS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
-_PR_SET_PDEATHSIG = 1
-_TICK_S = 0.2
+__all__ = ["Local"]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One call in a worker."""
-
-    work: Callable[..., str]
-    """Called with `argument` and a function that takes progress, 0 to 1; returns a status."""
-    argument: Any
-    timeout_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """How a task ended."""
-
-    index: int
-    status: str
-    """What the work returned, or ``timeout`` or ``failed``."""
-    error: str = ""
-    """Why, where the worker did not live to say it."""
-
-
-def default_jobs(threads: int) -> int:
-    """How many workers the cores allow, `threads` each."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # pragma: no cover - not on Linux
-        cores = os.cpu_count() or 1
-    return max(1, cores // threads)
-
-
-def run(
-    tasks: Sequence[Task],
-    jobs: int,
-    threads: int,
-    on_finish: Callable[[Finished], None],
-    on_tick: Callable[[Sequence[float]], None] | None = None,
-) -> None:
-    """Run all tasks; those of dead workers again, up to 3 times.
+class Local(Engine):
+    """Worker processes; each may be killed for its time or its memory without harm to others.
 
     Parameters
     ----------
-    tasks : sequence of Task
     jobs : int
         Workers. Results do not depend on it.
     threads : int
         Threads of each worker's libraries.
-    on_finish : callable
-        Called in this process with each end.
-    on_tick : callable, optional
-        Called five times a second with the progress of each task, 0 to 1.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        And whatever else interrupts: the workers are stopped first.
+    memory_b : float, optional
+        A worker that holds more is killed, and its point fails. [byte]
     """
-    context = _Quiet()
-    progress = context.RawArray("d", max(1, len(tasks)))
-    pool = ProcessPool(
-        max_workers=min(jobs, len(tasks)) or 1,
-        initializer=_begin,
-        initargs=(os.getpid(), threads, progress),
-        context=context,
-    )
-    tries = [0] * len(tasks)
 
-    def submit(index: int) -> Future[str]:
-        tries[index] += 1
-        task = tasks[index]
-        return pool.schedule(_call, args=(index, task), timeout=task.timeout_s)
+    def __init__(self, jobs: int, threads: int, memory_b: float | None = None) -> None:
+        self._memory_b = memory_b
+        self._slots = jobs + 1  # one waits, so that a worker that ends finds its next task there
+        context = _Quiet()
+        self._progress = context.RawArray("d", self._slots)
+        self._pids = context.RawArray("q", self._slots)
+        self._free = list(range(self._slots))
+        self._killed: dict[int, str] = {}
+        self._pool = ProcessPool(
+            max_workers=jobs,
+            initializer=_begin,
+            initargs=(os.getpid(), threads, self._progress, self._pids),
+            context=context,
+        )
 
-    try:
-        waiting = {submit(index): index for index in range(len(tasks))}
-        while waiting:
-            done, _ = wait(waiting, timeout=_TICK_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                index = waiting.pop(future)
-                end = _end(index, future)
-                if end is None and tries[index] < MAX_TRIES:
-                    waiting[submit(index)] = index
+    @property
+    @override
+    def capacity(self) -> int:
+        return self._slots
+
+    @override
+    def submit(self, task: Task) -> Future[str]:
+        slot = self._free.pop()
+        self._progress[slot], self._pids[slot] = 0.0, 0
+        told = Future[str]()
+        inner = self._pool.schedule(_call, args=(slot, task), timeout=task.timeout_s)
+
+        def pass_on(ended: Future[str]) -> None:
+            self._pids[slot] = 0
+            why = self._killed.pop(slot, None)
+            self._free.append(slot)
+            try:
+                told.set_result(ended.result())
+            except ProcessExpired as error:
+                told.set_exception(MemoryError(why) if why else DiedError(_how(error)))
+            except BaseException as error:  # cancelled by `close`, too
+                told.set_exception(error)
+
+        inner.add_done_callback(pass_on)
+        return told
+
+    @override
+    def shares(self) -> Sequence[float]:
+        if self._memory_b is not None:
+            self._watch(self._memory_b)
+        return [share for share, pid in zip(self._progress, self._pids, strict=True) if pid]
+
+    def _watch(self, memory_b: float) -> None:
+        """Kill whoever holds too much, before the machine does it to someone else."""
+        for slot, pid in enumerate(self._pids):
+            try:
+                if not pid:
                     continue
-                if end is None:
-                    end = Finished(
-                        index, "failed", f"the worker died {MAX_TRIES} times; out of memory?"
+                process = psutil.Process(pid)
+                held = process.memory_info().rss
+                if held > memory_b:
+                    self._killed[slot] = (
+                        f"used {held / 1e9:.1f} GB of memory; a worker's share is "
+                        f"{memory_b / 1e9:.1f} GB: lower --jobs, or take fewer trials or channels"
                     )
-                progress[index] = 1.0
-                on_finish(end)
-            if on_tick is not None:
-                on_tick(list(progress[: len(tasks)]))
-    finally:
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+                    process.kill()
+            except psutil.Error:  # it has ended meanwhile
+                continue
+
+    @override
+    def close(self) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
 
 
-def _end(index: int, future: Future[str]) -> Finished | None:
-    """How it ended; None where the worker died and another try may help."""
-    try:
-        return Finished(index, future.result())
-    except ProcessExpired:
-        return None
-    except TimeoutError:
-        return Finished(index, "timeout", "took longer than time_limit")
-    except Exception as error:
-        return Finished(index, "failed", f"{type(error).__name__}: {error}")
+def _how(error: ProcessExpired) -> str:
+    return f"exit status {error.exitcode}" + ("; out of memory?" if error.exitcode == -9 else "")
 
 
 # In the worker.
 
 _progress: Any = None
+_pids: Any = None
 
 
-def _begin(parent: int, threads: int, progress: Any) -> None:
+def _begin(parent: int, threads: int, progress: Any, pids: Any) -> None:
     """Prepare a fresh worker: die with the parent, leave Ctrl-C to it, keep to the threads."""
-    global _progress
-    _progress = progress
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before that was set
-            os._exit(1)
+    global _progress, _pids
+    _progress, _pids = progress, pids
+    die_with(parent)
+    keep_to(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, str(threads)))
 
 
-def _call(index: int, task: Task) -> str:
+def _call(slot: int, task: Task) -> str:
     slots = _progress
 
     def report(done: float) -> None:
-        slots[index] = done  # its own slot: no lock that a killed worker could keep
+        slots[slot] = done  # its own slot: no lock that a killed worker could keep
 
-    report(1e-6)  # it has begun
+    _pids[slot] = os.getpid()  # it has begun
     return task.work(task.argument, report)
 
 

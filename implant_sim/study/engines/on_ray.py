@@ -1,0 +1,102 @@
+"""Points on a ray cluster: one that runs already, or ray on this machine."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when ray is imported
+
+import ray
+from typing_extensions import override
+
+from implant_sim.study.engines import Crew
+from implant_sim.study.engines.base import DiedError, Engine, Task
+from implant_sim.study.engines.child import THREAD_LIMITS
+from implant_sim.study.engines.guard import guarded
+from sbtt_models.spec import SpecError
+
+__all__ = ["Ray"]
+
+_STORE_B = 80_000_000
+"""Results go through the run folder; the object store is as small as ray allows. [byte]"""
+
+
+class Ray(Engine):
+    """Workers of ray.
+
+    Parameters
+    ----------
+    crew : Crew
+        The workers to start where no address is given; threads of one point where one is.
+    address : str, optional
+        Of a cluster; it keeps running when this is closed. On another machine it must ask for a
+        token, since whoever reaches an open one runs what he likes there.
+    gpus : float
+        Share of a GPU that one point takes.
+
+    Raises
+    ------
+    SpecError
+        If no cluster answers, or one that is open to everyone would.
+    """
+
+    def __init__(self, crew: Crew, address: str | None, gpus: float) -> None:
+        limits = dict.fromkeys(THREAD_LIMITS, str(crew.threads))
+        quiet = {"include_dashboard": False, "logging_level": "error", "log_to_driver": False}
+        here = {"num_cpus": crew.jobs * crew.threads, "_node_ip_address": "127.0.0.1"}
+        if address is None:
+            quiet |= here | {"object_store_memory": _STORE_B}
+        else:
+            _refuse_open(address)
+            quiet = {"address": address, "logging_level": "error", "log_to_driver": False}
+        try:
+            ray.init(runtime_env={"env_vars": limits}, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise SpecError(f"--engine ray: no cluster answers: {error}") from error
+        self._threads = crew.threads
+        self._call = ray.remote(
+            num_cpus=crew.threads,
+            num_gpus=gpus,
+            max_retries=0,  # tried again where all engines are
+            max_calls=0,
+        )(guarded)
+
+    @property
+    @override
+    def capacity(self) -> int:
+        """One for each point that the cluster's cores hold, and one that waits."""
+        cores = ray.cluster_resources().get("CPU", 0)
+        return max(1, int(cores // self._threads)) + 1
+
+    @override
+    def submit(self, task: Task) -> Future[str]:
+        told = Future[str]()
+
+        def pass_on(ended: Future[str]) -> None:
+            try:
+                told.set_result(ended.result())
+            except ray.exceptions.RayTaskError as error:
+                told.set_exception(error.cause if error.cause is not None else error)
+            except ray.exceptions.RayError as error:
+                told.set_exception(DiedError(str(error).split("\n", 1)[0]))
+            except BaseException as error:
+                told.set_exception(error)
+
+        self._call.remote(task).future().add_done_callback(pass_on)
+        return told
+
+    @override
+    def close(self) -> None:
+        ray.shutdown()
+
+
+def _refuse_open(address: str) -> None:
+    host = address.removeprefix("ray://").rsplit(":", 1)[0]
+    if host in ("auto", "local", "127.0.0.1", "localhost", "[::1]"):
+        return
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        raise SpecError(
+            f"--address {address}: is not on this machine, and RAY_AUTH_MODE is not 'token'; "
+            "start the cluster with a token, and set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
+        )

@@ -1,0 +1,56 @@
+"""JSON with a digest of itself, so that a flipped bit is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["jsonable", "sealed", "sha256", "unsealed"]
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """The text of a sealed file."""
+    return _seal(json.dumps(jsonable(content), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def unsealed(path: Path) -> dict[str, Any] | None:
+    """The content of a sealed file; None if it is missing or damaged."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        body = text.partition("\n")[2].removesuffix("}\n")
+        if _seal(body) != text:
+            return None
+        content = json.loads(body)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def sha256(file: Path) -> str:
+    """Digest of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def jsonable(value: Any) -> Any:
+    """Plain JSON: numpy scalars become Python's, what is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(child) for child in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _seal(body: str) -> str:
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    return f'{{"digest": "{digest}", "content":\n{body}}}\n'
