@@ -121,8 +121,9 @@ def test_a_cluster_that_runs_already_stays(tmp_path, log):
 
 @pytest.mark.slow
 @needs_ray
-def test_ray_outlives_trouble(tmp_path, log):
+def test_ray_outlives_trouble_and_lets_no_stranger_in(tmp_path, log):
     script = """
+        import os, subprocess, sys
         from pathlib import Path
         from implant_sim.study import engines
         from implant_sim.study.coordinate import Options, coordinate
@@ -131,12 +132,23 @@ def test_ray_outlives_trouble(tmp_path, log):
         sweep = {"schedule.bandwidth": [1, 2, 3, 4]}
         study = load(study_fakes.tiny(sweep=sweep, time_limit="2 s"))
         options = Options(jobs=2, engine=engines.Choice("ray"))
+        from implant_sim.study.engines import on_ray
+        import ray
+        real = on_ray.Ray.close
+        def close(self):
+            come = "import ray; ray.init(address='auto', log_to_driver=False)"
+            codes = []
+            for drop in ([], ["RAY_AUTH_TOKEN", "RAY_AUTH_MODE"]):
+                env = {k: v for k, v in os.environ.items() if k not in drop} | {"HOME": "/nowhere"}
+                codes.append(subprocess.run([sys.executable, "-c", come], env=env,
+                             stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode)
+            sys.stderr.write(f"CODES {codes}")
+            assert codes[0] == 0 and codes[1] != 0
+            real(self)
+        on_ray.Ray.close = close
         print(list(coordinate(study, Path("o"), study_fakes.hangs, options)["status"]))
-        import socket, psutil
-        for c in psutil.net_connections("tcp"):
-            if c.status == "LISTEN" and c.laddr.ip not in ("127.0.0.1", "::1"):
-                if c.pid and "ray" in " ".join(psutil.Process(c.pid).cmdline()):
-                    print("open", c.laddr)
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+        assert ray.is_initialized() is False
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 from concurrent.futures import Future
+from contextlib import redirect_stdout
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when ray is imported
 
@@ -42,17 +45,22 @@ class Ray(Engine):
     """
 
     def __init__(self, crew: Crew, address: str | None, gpus: float) -> None:
+        # ray tells of dead workers on stdout, which is for data
+        self._aside = redirect_stdout(sys.stderr)
+        self._aside.__enter__()
         limits = dict.fromkeys(THREAD_LIMITS, str(crew.threads))
         quiet = {"include_dashboard": False, "logging_level": "error", "log_to_driver": False}
-        here = {"num_cpus": crew.jobs * crew.threads, "_node_ip_address": "127.0.0.1"}
         if address is None:
-            quiet |= here | {"object_store_memory": _STORE_B}
+            _ask_for_token()
+            cores = crew.jobs * crew.threads
+            quiet |= {"num_cpus": cores, "object_store_memory": _STORE_B}
         else:
             _refuse_open(address)
             quiet = {"address": address, "logging_level": "error", "log_to_driver": False}
         try:
             ray.init(runtime_env={"env_vars": limits}, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
+            self._aside.__exit__(None, None, None)
             raise SpecError(f"--engine ray: no cluster answers: {error}") from error
         self._threads = crew.threads
         self._call = ray.remote(
@@ -89,6 +97,14 @@ class Ray(Engine):
     @override
     def close(self) -> None:
         ray.shutdown()
+        self._aside.__exit__(None, None, None)
+
+
+def _ask_for_token() -> None:
+    """Close the cluster of our own to others: ray listens on every address of the machine."""
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _refuse_open(address: str) -> None:
