@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MaskedStream", "Recording", "Training", "fit"]
+__all__ = ["MaskedStream", "Recording", "Training", "fit", "load"]
 
 _HOME = {
     "MaskedStream": "sbtt_models.signals",
     "Recording": "sbtt_models.signals",
     "Training": "sbtt_models.training",
     "fit": "sbtt_models.fitting",
+    "load": "sbtt_models.saved",
 }
 
 

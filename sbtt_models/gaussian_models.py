@@ -30,6 +30,7 @@ from sbtt_models.moments import (
     ReadOutMoments,
     second_moments,
 )
+from sbtt_models.saved import Saved
 
 SMOOTHING = 3.0  # [bins] kernel of the first guess
 
@@ -54,6 +55,28 @@ class GaussianModel:
         else:
             states = np.concatenate([found.mean for found, _ in _expected(self.system, batch)])
         return states @ self.system.loading.T + self.system.offset
+
+    @classmethod
+    def of(
+        cls,
+        saved: Saved,
+        n_channels: int,
+        scales: Float[np.ndarray, " latent"] | None = None,
+    ) -> GaussianModel:
+        """Make it of its saved parameters.
+
+        Raises
+        ------
+        DataError
+            If they do not fit together.
+        """
+        loading = saved.array("loading", "float64", n_channels, None)
+        size = loading.shape[1]
+        states = ("transition", "innovation", "initial")
+        chain = saved.chosen(states, size, size)
+        channels = saved.chosen(("offset", "noise"), n_channels)
+        system = LinearDynamics(loading=loading, **chain, **channels)
+        return cls(system, saved.whole("n_parameters"), scales)
 
     def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
         """All parameters by name."""

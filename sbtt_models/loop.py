@@ -7,18 +7,21 @@ import time
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from sbtt_models import kept
 from sbtt_models.batches import StreamOnDevice
+from sbtt_models.checkpoint import Checkpoints, State
 from sbtt_models.decoders.base import NeuralSpec, Progress, Setting
 from sbtt_models.device import device_of, kept_memory, seeded, threads
 from sbtt_models.learning_rate import LearningRate
 from sbtt_models.means import channel_rates
 from sbtt_models.nets.base import Network
 from sbtt_models.objective import Objective
+from sbtt_models.resume import Randomness, identity, optimiser_arrays, put_back, weights_of
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DivergedError
+from sbtt_models.spec import DataError, DivergedError
 from sbtt_models.trained import INFER_BATCH, FittedNetwork, begin_from, freeze_all_but
 from sbtt_models.training import Training
 from sbtt_models.windows import Windows, cut
@@ -51,20 +54,35 @@ def train(
         if setting.start is not None:
             begin_from(network, spec, setting.start)
         freeze_all_but(network, setting.adapt)
+        checkpoints = None
+        if setting.folder is not None and training.checkpoint_every is not None:
+            whole = identity(spec, stream, training, setting, network)
+            checkpoints = Checkpoints(setting.folder, whole)
+        prepared_s = time.perf_counter() - start
         loop = _Loop(spec, stream, training, setting, network, n_bins)
-        history = loop.run(setting.progress)
+        if checkpoints is not None:
+            first = copy.deepcopy(loop.state)
+            if not checkpoints.resume(loop.restore):
+                loop.restore(first)  # one that was refused late may have left something behind
+        loop.run(setting.progress, checkpoints)
     network.load_state_dict(loop.best_weights)
     network.release()
+    history = loop.history
     return FittedNetwork(
         spec,
         network,
+        stream.n_channels,
         n_bins,
         training.threads,
         sum(p.numel() for p in network.parameters()),
         int(history[-1]["epoch"]),
-        time.perf_counter() - start,
+        loop.seconds + prepared_s,
         tuple(history),
     )
+
+
+def _tensors(arrays: kept.Arrays) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array).clone() for name, array in arrays.items()}
 
 
 class _Loop:
@@ -101,7 +119,12 @@ class _Loop:
         )
         n_steps = -(-windows.trial.size // training.batch_size)
         self.rate = LearningRate(self.optimiser, training, n_steps)
-        self.best_loss, self.best_weights = float("inf"), copy.deepcopy(network.state_dict())
+        self.history: list[dict[str, float]] = []
+        self.best_loss, self.best_epoch = float("inf"), 0
+        self.best_weights = copy.deepcopy(network.state_dict())
+        self.finished = False
+        self.randomness = Randomness(self.rng, noise)
+        self.earlier_s, self.began = 0.0, time.perf_counter()
 
     def _hide_validation(
         self, device: torch.device
@@ -119,26 +142,91 @@ class _Loop:
             return [torch.ones_like(batch) for batch in hidden if batch is not None]
         return hidden
 
-    def run(self, progress: Progress | None) -> list[dict[str, float]]:
-        """Train until the budget or the patience is spent; one row per epoch."""
-        history: list[dict[str, float]] = []
-        best_epoch = 0
-        for epoch in range(1, self.training.epochs + 1):
-            row = {"epoch": float(epoch), "learning_rate": self.rate.now}
-            row |= self._train_epoch(epoch)
-            if epoch % self.training.validate_every == 0 or epoch == self.training.epochs:
-                row["valid_loss"] = self._validate()
-                self._refuse_non_finite(epoch, {"valid_loss": np.array([row["valid_loss"]])})
-                if row["valid_loss"] < self.best_loss:
-                    self.best_loss, best_epoch = row["valid_loss"], epoch
-                    self.best_weights = copy.deepcopy(self.network.state_dict())
-            history.append(row)
+    @property
+    def seconds(self) -> float:
+        """Spent in training, over all the parts of one that was resumed. [s]"""
+        return self.earlier_s + time.perf_counter() - self.began
+
+    def run(self, progress: Progress | None, checkpoints: Checkpoints | None) -> None:
+        """Train until the budget or the patience is spent; one row of history per epoch."""
+        most, every = self.training.epochs, self.training.checkpoint_every
+        while not self.finished:
+            epoch = len(self.history) + 1
+            self.history.append(self._epoch(epoch))
             if progress is not None:
-                progress(epoch, self.training.epochs)
+                progress(epoch, most)
             patience = self.training.patience
-            if patience and "valid_loss" in row and epoch - best_epoch >= patience:
-                break
-        return history
+            stale = "valid_loss" in self.history[-1] and epoch - self.best_epoch
+            self.finished = epoch >= most or bool(patience and stale and stale >= patience)
+            if checkpoints is not None and every and (self.finished or epoch % every == 0):
+                checkpoints.save(self.state)
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        """Train for an epoch, validate if it is time to, and remember the best."""
+        row = {"epoch": float(epoch), "learning_rate": self.rate.now}
+        row |= self._train_epoch(epoch)
+        if epoch % self.training.validate_every == 0 or epoch == self.training.epochs:
+            row["valid_loss"] = self._validate()
+            self._refuse_non_finite(epoch, {"valid_loss": np.array([row["valid_loss"]])})
+            if row["valid_loss"] < self.best_loss:
+                self.best_loss, self.best_epoch = row["valid_loss"], epoch
+                self.best_weights = copy.deepcopy(self.network.state_dict())
+        return row
+
+    @property
+    def state(self) -> State:
+        """All that the next epoch depends on."""
+        parts = {
+            "weights": weights_of(self.network.state_dict()),
+            "best": weights_of(self.best_weights),
+            "adam": optimiser_arrays(self.optimiser),
+            "random": self.randomness.arrays,
+        }
+        arrays = {f"{part}/{k}": v for part, named in parts.items() for k, v in named.items()}
+        facts = {
+            "best_loss": self.best_loss if self.best_epoch else None,
+            "best_epoch": self.best_epoch,
+            "finished": self.finished,
+            "seconds": self.seconds,
+            "rate": self.rate.state,
+            "random": self.randomness.facts,
+            "history": self.history,
+        }
+        return State(len(self.history), arrays, facts)
+
+    def restore(self, state: State) -> None:
+        """Go to where a training like this one stood.
+
+        Raises
+        ------
+        DataError
+            If the state is of another make.
+        """
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise DataError(
+                f"checkpoint of epoch {state.epoch}: not the state of such a training: {error}"
+            ) from error
+
+    def _restore(self, state: State) -> None:
+        parts: dict[str, dict[str, Shaped[np.ndarray, "..."]]] = {}
+        for key, array in state.arrays.items():
+            part, _, name = key.partition("/")
+            parts.setdefault(part, {})[name] = array
+        self.network.load_state_dict(_tensors(parts["weights"]))
+        device = next(self.network.parameters()).device
+        self.best_weights = {k: v.to(device) for k, v in _tensors(parts["best"]).items()}
+        put_back(self.optimiser, parts.get("adam", {}))
+        facts = state.facts
+        self.rate.restore(facts["rate"])
+        self.randomness.restore(parts["random"], facts["random"])
+        self.history = [
+            {str(k): float(v) for k, v in row.items()} for row in facts["history"][: state.epoch]
+        ]
+        self.best_loss = float("inf") if facts["best_loss"] is None else facts["best_loss"]
+        self.best_epoch, self.finished = facts["best_epoch"], facts["finished"]
+        self.earlier_s = facts["seconds"]
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         self.network.train()

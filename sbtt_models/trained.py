@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float32
-from safetensors.torch import save_file
 
 from sbtt_models.batches import StreamOnDevice
 from sbtt_models.decoders.base import Adapt, Fitted, NeuralSpec
-from sbtt_models.device import threads
+from sbtt_models.device import device_of, threads
 from sbtt_models.nets.base import Network
+from sbtt_models.resume import weights_of
+from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import SpecError
 from sbtt_models.windows import cut, stitch
@@ -33,6 +33,7 @@ class FittedNetwork:
     spec: NeuralSpec
     """As built: suited to the share of entries that was observed."""
     network: Network
+    n_channels: int
     window_bins: int
     threads: int
     n_parameters: int
@@ -53,15 +54,39 @@ class FittedNetwork:
             ]
         return stitch(np.concatenate(pieces), windows, stream.counts.shape)
 
+    def saved(self) -> Saved:
+        """Weights and settings."""
+        names = ("n_channels", "window_bins", "threads", "n_parameters", "epochs", "train_s")
+        facts = {name: getattr(self, name) for name in names}
+        return Saved(self.spec, weights_of(self.network.state_dict()), facts, self.history)
+
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write ``weights.safetensors`` and ``history.json``."""
-        weights, history = folder / "weights.safetensors", folder / "history.json"
+        """Write weights, history and manifest."""
+        return save(self.saved(), folder)
+
+    @classmethod
+    def of(cls, spec: NeuralSpec, saved: Saved, device: str) -> FittedNetwork:
+        """Build the network anew, and give it its weights; see :meth:`DecoderSpec.restore`."""
+        place = device_of(device)
+        n_channels, n_bins = saved.whole("n_channels", 1), saved.whole("window_bins", 1)
+        with torch.device("meta"):  # nothing is allocated before its shape is known to be right
+            network: Network = spec.build(n_channels, n_bins, torch.zeros(n_channels))
         state = {
-            name: value.contiguous().cpu() for name, value in self.network.state_dict().items()
+            name: torch.from_numpy(saved.array(name, "float32", *value.shape)).clone().to(place)
+            for name, value in network.state_dict().items()
         }
-        save_file(state, weights, {"window_bins": str(self.window_bins)})
-        history.write_text(json.dumps(list(self.history)), encoding="utf-8")
-        return weights, history
+        network.load_state_dict(state, assign=True)
+        return cls(
+            spec,
+            network,
+            n_channels,
+            n_bins,
+            saved.whole("threads", 1),
+            saved.whole("n_parameters"),
+            saved.whole("epochs"),
+            saved.number("train_s"),
+            tuple(saved.history),
+        )
 
 
 def begin_from(network: Network, spec: NeuralSpec, start: Fitted) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import Spec, SpecError
 from sbtt_models.training import Training
@@ -83,8 +84,15 @@ class Fitted(Protocol):
         """Expected counts of each full bin, for every trial of `stream`. [spikes/bin]"""
         ...
 
+    def saved(self) -> Saved:
+        """All that it is, as arrays and plain facts."""
+        ...
+
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write weights and history into `folder`; name the files."""
+        """Write :meth:`saved` into a folder that exists, for ``sbtt_models.load``.
+
+        Returns the files: ``weights.safetensors``, ``history.csv``, ``decoder.json``.
+        """
         ...
 
 
@@ -97,6 +105,16 @@ class DecoderSpec(Spec, ABC):
     @abstractmethod
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         """Learn from the train trials of `stream`, stop or tune on its valid trials only."""
+
+    @abstractmethod
+    def restore(self, saved: Saved, device: str) -> Fitted:
+        """Make a fitted decoder of what it was saved as.
+
+        Raises
+        ------
+        DataError
+            If arrays or facts are missing or do not fit together.
+        """
 
 
 class NeuralSpec(DecoderSpec):
@@ -129,3 +147,9 @@ class NeuralSpec(DecoderSpec):
         from sbtt_models.loop import train
 
         return train(self, stream, training, setting)
+
+    def restore(self, saved: Saved, device: str) -> Fitted:
+        """Build the network anew, and give it its weights."""
+        from sbtt_models.trained import FittedNetwork
+
+        return FittedNetwork.of(self, saved, device)

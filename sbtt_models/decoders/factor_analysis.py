@@ -10,10 +10,11 @@ from jaxtyping import Float
 from pydantic import Field
 from typing_extensions import override
 
-from sbtt_models.common_factors import FactorFamily
+from sbtt_models.common_factors import FactorFamily, FactorModel
 from sbtt_models.decoders.linear import LinearSpec
 from sbtt_models.linear_fit import Family
-from sbtt_models.moments import least_noise
+from sbtt_models.moments import ReadOut, least_noise
+from sbtt_models.saved import Saved
 
 __all__ = ["FactorAnalysis"]
 
@@ -35,3 +36,9 @@ class FactorAnalysis(LinearSpec):
     @override
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
         return FactorFamily(means, least_noise(means))
+
+    @override
+    def model(self, saved: Saved, n_channels: int) -> FactorModel:
+        loading = saved.array("loading", "float64", n_channels, None)
+        channels = saved.chosen(("offset", "noise"), n_channels)
+        return FactorModel(ReadOut(loading=loading, **channels))

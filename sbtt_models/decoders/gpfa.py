@@ -11,10 +11,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.linear import CausalSpec
-from sbtt_models.gaussian_models import GaussianProcessFamily
+from sbtt_models.gaussian_models import GaussianModel, GaussianProcessFamily
 from sbtt_models.linear_fit import Family
 from sbtt_models.matern import MAX_SCALE, MIN_SCALE
 from sbtt_models.moments import least_noise
+from sbtt_models.saved import Saved
 
 __all__ = ["GPFA"]
 
@@ -54,3 +55,7 @@ class GPFA(CausalSpec):
     @override
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
         return GaussianProcessFamily(means, least_noise(means), self.learn_scales)
+
+    @override
+    def model(self, saved: Saved, n_channels: int) -> GaussianModel:
+        return GaussianModel.of(saved, n_channels, saved.array("scales", "float64", None))

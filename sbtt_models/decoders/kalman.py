@@ -11,9 +11,10 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.linear import CausalSpec
-from sbtt_models.gaussian_models import KalmanFamily
+from sbtt_models.gaussian_models import GaussianModel, KalmanFamily
 from sbtt_models.linear_fit import Family
 from sbtt_models.moments import least_noise
+from sbtt_models.saved import Saved
 
 __all__ = ["Kalman"]
 
@@ -34,3 +35,7 @@ class Kalman(CausalSpec):
     @override
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
         return KalmanFamily(means, least_noise(means))
+
+    @override
+    def model(self, saved: Saved, n_channels: int) -> GaussianModel:
+        return GaussianModel.of(saved, n_channels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from sbtt_models.linear_fit import (
     positive,
 )
 from sbtt_models.means import channel_rates
+from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
 from sbtt_models.windows import cut, stitch
@@ -58,6 +58,16 @@ class LinearSpec(DecoderSpec):
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
         """The family of models, for channels of known mean. [spikes/bin]"""
 
+    @abstractmethod
+    def model(self, saved: Saved, n_channels: int) -> LatentModel:
+        """Make a model of its saved parameters.
+
+        Raises
+        ------
+        DataError
+            If they do not fit together.
+        """
+
     @property
     def waits(self) -> int | None:
         """Later bins that an inference may use; None: all."""
@@ -78,15 +88,33 @@ class LinearSpec(DecoderSpec):
         search = Search(sizes if self.size is None else (self.size,), settings, self.iterations)
         judge = Validation.of(stream, means, self.waits)
         found = find(self.family(means), train, judge, search, setting.progress)
+        # in the order of rows, as it is read back: the order of sums depends on it
+        arrays = {k: np.ascontiguousarray(v) for k, v in found.model.arrays().items()}
+        facts = {"n_parameters": found.model.n_parameters}
         return FittedLinear(
-            found.model,
+            self,
+            self.model(Saved(self, arrays, facts), means.size),
             found.choice,
             means,
             n_bins,
-            self.waits,
             len(found.history) - 1,
             time.perf_counter() - start,
             found.history,
+        )
+
+    @override
+    def restore(self, saved: Saved, device: str) -> Fitted:
+        means = saved.array("means", "float64", None)
+        settings = {name: saved.number(f"setting.{name}") for name in self.grids}
+        return FittedLinear(
+            self,
+            self.model(saved, means.size),
+            Choice(saved.whole("size", 1), settings),
+            means,
+            saved.whole("window_bins", 1),
+            saved.whole("epochs"),
+            saved.number("train_s"),
+            tuple(saved.history),
         )
 
 
@@ -108,11 +136,11 @@ class CausalSpec(LinearSpec):
 class FittedLinear:
     """A latent model with its settings and parameters found."""
 
+    spec: LinearSpec
     model: LatentModel
     choice: Choice
     means: Float[np.ndarray, " channel"]
     window_bins: int
-    waits: int | None
     epochs: int
     train_s: float
     history: tuple[Mapping[str, float], ...] = field(repr=False)
@@ -125,7 +153,7 @@ class FittedLinear:
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
         trials = np.arange(stream.lengths.size)
-        if self.waits is not None:  # a filter runs through each trial once, from its start
+        if self.spec.waits is not None:  # a filter runs through each trial once, from its start
             n_bins = int(stream.lengths.max())
             batch = Batch.of(stream, cut(stream.lengths, trials, n_bins, n_bins))
             rates = np.zeros(stream.counts.shape, np.float32)
@@ -136,14 +164,18 @@ class FittedLinear:
         return stitch(pieces, windows, stream.counts.shape)
 
     def _positive(self, batch: Batch) -> Float32[np.ndarray, "sequence bin channel"]:
-        return positive(self.model.rates(batch, self.waits), self.means).astype(np.float32)
+        return positive(self.model.rates(batch, self.spec.waits), self.means).astype(np.float32)
+
+    def saved(self) -> Saved:
+        """Parameters of the model, means and settings."""
+        facts: dict[str, Any] = {
+            name: getattr(self, name) for name in ("n_parameters", "window_bins", "epochs")
+        }
+        facts |= {"train_s": self.train_s, "size": self.choice.size}
+        settings = {f"setting.{name}": value for name, value in self.choice.settings.items()}
+        arrays = {**self.model.arrays(), "means": self.means}
+        return Saved(self.spec, arrays, facts | settings, self.history)
 
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write ``weights.safetensors`` and ``history.json``."""
-        from safetensors.numpy import save_file
-
-        weights, history = folder / "weights.safetensors", folder / "history.json"
-        arrays = self.model.arrays()
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, weights)
-        history.write_text(json.dumps([dict(row) for row in self.history]), encoding="utf-8")
-        return weights, history
+        """Write parameters, history and manifest."""
+        return save(self.saved(), folder)

@@ -12,7 +12,9 @@ from typing_extensions import override
 
 from sbtt_models.decoders.linear import CausalSpec
 from sbtt_models.linear_fit import Family
-from sbtt_models.poisson_model import PoissonFamily
+from sbtt_models.poisson_dynamics import PoissonDynamics
+from sbtt_models.poisson_model import PoissonFamily, PoissonModel
+from sbtt_models.saved import Saved
 
 __all__ = ["PoissonLDS"]
 
@@ -33,3 +35,12 @@ class PoissonLDS(CausalSpec):
     @override
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
         return PoissonFamily(means)
+
+    @override
+    def model(self, saved: Saved, n_channels: int) -> PoissonModel:
+        loading = saved.array("loading", "float64", n_channels, None)
+        size = loading.shape[1]
+        states = ("transition", "innovation", "initial")
+        chain = saved.chosen(states, size, size)
+        offset = saved.array("offset", "float64", n_channels)
+        return PoissonModel(PoissonDynamics(loading=loading, offset=offset, **chain))

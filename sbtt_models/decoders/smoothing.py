@@ -5,7 +5,6 @@ Their few settings are chosen on withheld observed entries, as a trained decoder
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
 from sbtt_models.means import channel_rates, smoothed_rates
+from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.spec import Seconds
 from sbtt_models.training import Training
@@ -49,7 +49,11 @@ class Smoothing(DecoderSpec):
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         setting.refuse_start(self.kind)
-        return _choose("smoothing", self.sd_s, self.prior, stream)
+        return _choose(self, self.sd_s, self.prior, stream)
+
+    @override
+    def restore(self, saved: Saved, device: str) -> Fitted:
+        return FittedSmoother.of(self, saved)
 
 
 class Interpolation(DecoderSpec):
@@ -62,14 +66,18 @@ class Interpolation(DecoderSpec):
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         setting.refuse_start(self.kind)
-        return _choose("interpolation", self.sd_s, None, stream)
+        return _choose(self, self.sd_s, None, stream)
+
+    @override
+    def restore(self, saved: Saved, device: str) -> Fitted:
+        return FittedSmoother.of(self, saved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedSmoother:
     """A smoother with its settings chosen."""
 
-    method: str
+    spec: Smoothing | Interpolation
     sd_bins: float
     prior: float
     means: Float[np.ndarray, " channel"]
@@ -80,15 +88,25 @@ class FittedSmoother:
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
-        if self.method == "interpolation":
+        if isinstance(self.spec, Interpolation):
             return interpolate(stream, self.sd_bins, self.means)
         return smooth(stream, self.sd_bins, self.prior, self.means)
 
+    def saved(self) -> Saved:
+        """Means and settings."""
+        facts = {name: getattr(self, name) for name in ("sd_bins", "prior", "train_s")}
+        return Saved(self.spec, {"means": self.means}, facts, self.history)
+
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write ``history.json``: the settings tried and their validation losses."""
-        path = folder / "history.json"
-        path.write_text(json.dumps([dict(row) for row in self.history]), encoding="utf-8")
-        return (path,)
+        """Write means, history (the settings tried and their losses) and manifest."""
+        return save(self.saved(), folder)
+
+    @classmethod
+    def of(cls, spec: Smoothing | Interpolation, saved: Saved) -> FittedSmoother:
+        """Make it of what was saved; see :meth:`DecoderSpec.restore`."""
+        means = saved.array("means", "float64", None)
+        sd_bins, prior, train_s = map(saved.number, ("sd_bins", "prior", "train_s"))
+        return cls(spec, sd_bins, prior, means, train_s, tuple(saved.history))
 
 
 def smooth(
@@ -122,25 +140,29 @@ def interpolate(
 
 
 def _choose(
-    method: str, sd_s: float | None, prior: float | None, stream: MaskedStream
+    spec: Smoothing | Interpolation,
+    sd_s: float | None,
+    prior: float | None,
+    stream: MaskedStream,
 ) -> FittedSmoother:
     """Take the settings that best predict withheld observed entries of train and valid trials."""
     start = time.perf_counter()
     kept = stream.trials(stream.split.fitted)
     means = channel_rates(kept)
     sds = _SD_GRID_BINS if sd_s is None else (sd_s / stream.bin_s,)
-    priors = (_PRIOR_GRID if prior is None else (prior,)) if method == "smoothing" else (0.0,)
+    weights = _PRIOR_GRID if prior is None else (prior,)
+    priors = weights if isinstance(spec, Smoothing) else (0.0,)
     hidden = kept.observed & (np.random.default_rng(0).random(kept.counts.shape) < _WITHHELD)
     if not hidden.any():  # so few samples that the draw took none: then all are judged
         hidden = kept.observed
     shown = kept.hide(hidden)
     history = []
     for sd, weight in product(sds, priors):
-        trial = FittedSmoother(method, float(sd), float(weight), means, 0.0, ())
+        trial = FittedSmoother(spec, float(sd), float(weight), means, 0.0, ())
         rates = trial.rates(shown)[hidden]
         nll = rates * kept.exposure[hidden] - kept.counts[hidden] * np.log(rates)
         loss = float(nll.mean())
         history.append({"sd_bins": float(sd), "prior": float(weight), "valid_loss": loss})
     best = min(history, key=lambda row: row["valid_loss"])
     seconds = time.perf_counter() - start
-    return FittedSmoother(method, best["sd_bins"], best["prior"], means, seconds, tuple(history))
+    return FittedSmoother(spec, best["sd_bins"], best["prior"], means, seconds, tuple(history))

@@ -15,6 +15,7 @@ from typing_extensions import override
 from sbtt_models.decoders.autoencoder import Autoencoder
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
 from sbtt_models.decoders.lfads import LFADS
+from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.training import Training
 
@@ -43,7 +44,19 @@ class ZeroFilled(DecoderSpec):
             share[share == 0] = 1.0  # nothing is known of such a channel, rescaled or not
         if isinstance(setting.start, FittedZeroFilled):
             setting = replace(setting, start=setting.start.fitted)
-        return FittedZeroFilled(self.network.fit(zero_filled(stream), training, setting), share)
+        fitted = self.network.fit(zero_filled(stream), training, setting)
+        return FittedZeroFilled(self, fitted, share)
+
+    @override
+    def restore(self, saved: Saved, device: str) -> Fitted:
+        arrays = {
+            name.removeprefix("network."): array
+            for name, array in saved.arrays.items()
+            if name != "share"
+        }
+        inner = replace(saved, decoder=self.network, arrays=arrays)
+        share = saved.array("share", "float64", None)
+        return FittedZeroFilled(self, self.network.restore(inner, device), share)
 
 
 def zero_filled(stream: MaskedStream) -> MaskedStream:
@@ -57,6 +70,7 @@ def zero_filled(stream: MaskedStream) -> MaskedStream:
 class FittedZeroFilled:
     """A network trained on zeros, and what its rates are divided by."""
 
+    spec: ZeroFilled
     fitted: Fitted
     share: Float[np.ndarray, " channel"]
 
@@ -84,6 +98,12 @@ class FittedZeroFilled:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
         return (self.fitted.rates(zero_filled(stream)) / self.share).astype(np.float32)
 
+    def saved(self) -> Saved:
+        """What the network is, and the shares."""
+        inner = self.fitted.saved()
+        arrays = {f"network.{name}": array for name, array in inner.arrays.items()}
+        return replace(inner, decoder=self.spec, arrays={"share": self.share, **arrays})
+
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write what the network writes."""
-        return self.fitted.save(folder)
+        """Write weights, history and manifest."""
+        return save(self.saved(), folder)

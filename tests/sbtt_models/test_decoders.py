@@ -1,9 +1,7 @@
 """The contract of every decoder in the union, and what each adds."""
 
 import copy
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -137,16 +135,6 @@ def test_padding_is_never_seen(spec: DecoderSpec) -> None:
     narrow_rates = sbtt_models.fit(spec, data, QUICK).rates(data)
     wide_rates = sbtt_models.fit(spec, wide, QUICK).rates(wide)
     np.testing.assert_allclose(wide_rates[:, :9], narrow_rates, rtol=1e-5)
-
-
-@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
-def test_saving_writes_what_it_names(spec: DecoderSpec, tmp_path: Path) -> None:
-    fitted = sbtt_models.fit(spec, stream(), QUICK)
-    paths = fitted.save(tmp_path)
-    assert all(path.is_file() for path in paths)
-    history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
-    assert history
-    assert "valid_loss" in history[-1]
 
 
 @pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
