@@ -97,6 +97,7 @@ class LinearSpec(DecoderSpec):
             found.choice,
             means,
             n_bins,
+            self.waits,
             len(found.history) - 1,
             time.perf_counter() - start,
             found.history,
@@ -112,6 +113,7 @@ class LinearSpec(DecoderSpec):
             Choice(saved.whole("size", 1), settings),
             means,
             saved.whole("window_bins", 1),
+            self.waits,
             saved.whole("epochs"),
             saved.number("train_s"),
             tuple(saved.history),
@@ -141,6 +143,7 @@ class FittedLinear:
     choice: Choice
     means: Float[np.ndarray, " channel"]
     window_bins: int
+    waits: int | None
     epochs: int
     train_s: float
     history: tuple[Mapping[str, float], ...] = field(repr=False)
@@ -153,7 +156,7 @@ class FittedLinear:
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
         trials = np.arange(stream.lengths.size)
-        if self.spec.waits is not None:  # a filter runs through each trial once, from its start
+        if self.waits is not None:  # a filter runs through each trial once, from its start
             n_bins = int(stream.lengths.max())
             batch = Batch.of(stream, cut(stream.lengths, trials, n_bins, n_bins))
             rates = np.zeros(stream.counts.shape, np.float32)
@@ -164,7 +167,7 @@ class FittedLinear:
         return stitch(pieces, windows, stream.counts.shape)
 
     def _positive(self, batch: Batch) -> Float32[np.ndarray, "sequence bin channel"]:
-        return positive(self.model.rates(batch, self.spec.waits), self.means).astype(np.float32)
+        return positive(self.model.rates(batch, self.waits), self.means).astype(np.float32)
 
     def saved(self) -> Saved:
         """Parameters of the model, means and settings."""
