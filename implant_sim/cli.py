@@ -81,6 +81,7 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
         from implant_sim.study.scenario import load
 
         study = load(scenario, [*(set_ or []), *([] if seed is None else [f"seed={seed}"])])
+        terminal.print_skipped(study.skipped)
         folder = out or Path("runs") / study.name
         if dry_run:
             _dry_run(study, folder, jobs, as_json)
@@ -126,6 +127,7 @@ def energy(
 
         without_blas()
         study = load(scenario, set_ or [])
+        terminal.print_skipped(study.skipped)
         statuses: list[str] = []
         texts: list[str] = []
         lines: list[dict[str, Any]] = []
@@ -180,9 +182,13 @@ def validate(
                     terminal.complain(str(error))
                 continue
             points, repeats = len(study.points), study.repeats
-            checked.append({"scenario": name, "ok": True, "points": points, "repeats": repeats})
+            checked.append(
+                {"scenario": name, "ok": True, "points": points, "repeats": repeats}
+                | {"skipped": len(study.skipped)}
+            )
             if not as_json:
-                terminal.say(f"{name}: valid ({points} points x {repeats} repeats)")
+                left_out = f", {len(study.skipped)} skipped" if study.skipped else ""
+                terminal.say(f"{name}: valid ({points} points x {repeats} repeats{left_out})")
         if as_json:
             terminal.print_json(checked)
     raise typer.Exit(code)
@@ -380,6 +386,7 @@ def _dry_run(study: Study, folder: Path, jobs: int | None, as_json: bool) -> Non
     if as_json:
         points = [{"point": p.index, "axes": p.axes} for p in study.points]
         plan = {"runs": need.runs, "repeats": need.repeats, "jobs": workers, "out": str(folder)}
+        plan["skipped"] = len(study.skipped)
         terminal.print_json(
             plan | {"memory_b": workers * need.memory_b, "disk_b": need.disk_b, "points": points}
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from implant_sim.hardware.sensitivity import Tornado
+    from implant_sim.study.expand import Skipped
     from implant_sim.study.silicon import Scored
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "print_json_list",
     "print_results",
     "print_silicon",
+    "print_skipped",
     "print_tornado",
     "rows",
     "say",
@@ -91,6 +94,12 @@ def print_results(results: pd.DataFrame, axes: Iterable[str]) -> None:
     """The results table, by the columns that people look at first."""
     kept = [c for c in _SHOWN if c == "status" or results[c].notna().any()]
     _print_table(["point", "repeat", *axes, *kept], rows(results))
+
+
+def print_skipped(skipped: Sequence[Skipped]) -> None:
+    """How many points each condition left out, on stderr."""
+    for condition, n in Counter(point.condition for point in skipped).items():
+        complain(f"skipped: {n} points, where {condition}")
 
 
 def print_budget(

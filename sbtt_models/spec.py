@@ -48,6 +48,7 @@ __all__ = [
     "Watts",
     "WattsPerKilogram",
     "WattsPerSquareMetre",
+    "measure",
     "to_si",
 ]
 
@@ -245,6 +246,33 @@ def to_si(value: object, unit: str) -> float:
     # round trip through decimal digits, so that "5 pJ" equals 5e-12 and not 5.000000000000001e-12
     result = number * (parsed[0] / target[0])
     return float(f"{result:.15g}") if math.isfinite(result) else result
+
+
+def measure(text: str) -> tuple[float, tuple[int, ...]] | None:
+    """Read text such as ``"5 uV"`` whose dimension is not known beforehand.
+
+    Parameters
+    ----------
+    text : str
+        A number and perhaps a unit.
+
+    Returns
+    -------
+    tuple of float and tuple of int, or None
+        The value in SI and its dimension, as exponents of s, V, A, m, K and bit; None for text
+        that is no quantity.
+
+    Examples
+    --------
+    >>> measure("5 uV"), measure("uwb")
+    ((5e-06, (0, 1, 0, 0, 0, 0)), None)
+    """
+    match = _QUANTITY.match(text) if len(text) <= _MAX_TEXT else None
+    parsed = match and (_parse_unit(match[2]) if match[2] else (1.0, (0,) * 6))
+    if match is None or not parsed:
+        return None
+    value = float(match[1]) * parsed[0]
+    return (float(f"{value:.15g}") if math.isfinite(value) else value), parsed[1]
 
 
 @dataclass(frozen=True, slots=True)

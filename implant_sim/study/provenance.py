@@ -41,6 +41,7 @@ def provenance(study: Study, entries: Sequence[Entry]) -> dict[str, Any]:
         "data": sorted({f.name for p in study.points for f in data_files(p.scenario, study.root)}),
         "seeds": [study.seed + repeat for repeat in range(study.repeats)],
         "axes": list(study.axes),
+        "skipped": [{"axes": s.axes, "condition": s.condition} for s in study.skipped],
         "started": now(),
         "points": [
             {"point": e.point, "repeat": e.repeat, "key": e.key, "axes": e.axes} for e in entries

@@ -2,30 +2,132 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from pathlib import PurePath
-from typing import Any, TypeAlias
+from typing import Any, Literal
 
-from implant_sim.study.faults import nearest
-from implant_sim.study.tree import split_key
-from implant_sim.study.yaml_loader import Node, Place, printable
-from sbtt_models.spec import LimitError, SpecError
+import numpy as np
+from pydantic import ConfigDict, Field, ValidationError
 
-__all__ = ["MAX_RUNS", "Axes", "axes_of", "axes_text", "combinations"]
+from implant_sim.study.axes import Axis, Choice, Label, Range, axes_text
+from implant_sim.study.expression import Condition
+from implant_sim.study.faults import describe
+from implant_sim.study.read_axes import Faults, axis_of, conditions_of, zipped
+from implant_sim.study.yaml_loader import Node, printable
+from sbtt_models.spec import LimitError, Spec, SpecError
+
+__all__ = [
+    "MAX_RUNS",
+    "Axis",
+    "Choice",
+    "Label",
+    "Plan",
+    "Sample",
+    "Sweep",
+    "axes_text",
+    "plan_of",
+]
 
 MAX_RUNS = 10_000
 """Points times repeats of one run folder."""
 
-Label: TypeAlias = str | int | float | bool | None
-Axes: TypeAlias = dict[str, list[tuple[Label, Node]]]
-_NOT_AN_AXIS = ("name", "seed", "repeats", "sweep", "search")  # repeats count up from the seed
+_OWN = ("zip", "sample", "skip")
 
 
-def axes_of(root: Node, known: tuple[str, ...]) -> Axes:
-    """Read the ``sweep:`` block: for each dotted key its values with the labels for tables.
+class Sample(Spec):
+    """Draw the points of a sweep instead of taking every combination."""
+
+    kind: Literal["random", "latin_hypercube"] = "latin_hypercube"
+    """Each point by itself, or so that every axis is covered evenly."""
+    points: int = Field(ge=1, le=MAX_RUNS)
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Of the draw alone."""
+
+    def shares(self, n_axes: int) -> list[list[float]]:
+        """For each point the share of the way along each axis, 0 to 1."""
+        rng = np.random.default_rng(self.seed)
+        u = rng.random((self.points, n_axes))
+        if self.kind == "latin_hypercube":
+            strata = np.stack([rng.permutation(self.points) for _ in range(n_axes)], axis=1)
+            u = (strata + u) / self.points
+        return u.tolist()
+
+
+class Sweep(Spec):
+    """Dotted key -> a list of values, or a range. Every combination is a point.
+
+    A value may be a whole block, with a `label` for tables.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, list[Any] | Range] = Field(init=False)
+
+    zip: tuple[dict[str, list[Any]], ...] = ()
+    """Blocks of dotted keys whose lists walk together; each block is one axis."""
+    sample: Sample | None = None
+    """Draw so many points instead of the whole grid."""
+    skip: tuple[str, ...] = ()
+    """Conditions; a point for which one holds is left out, and that is said:
+    `schedule.bandwidth > 20 and implant.radio.kind == 'ble'`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep that has been read, and not been expanded."""
+
+    axes: tuple[Axis, ...] = ()
+    sample: Sample | None = None
+    skip: tuple[Condition, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The swept keys."""
+        return tuple(key for axis in self.axes for key in axis.keys)
+
+    @property
+    def count(self) -> int:
+        """Points before any is skipped."""
+        return self.sample.points if self.sample else math.prod(len(axis) for axis in self.axes)
+
+    def choices(self, repeats: int) -> Iterator[Choice]:
+        """Every point, last axis fastest, or those that are drawn.
+
+        Raises
+        ------
+        LimitError
+            At once, before anything is built, if points x repeats exceed 10,000.
+        """
+        if self.count * repeats > MAX_RUNS:
+            raise LimitError(self._too_many(repeats))
+        if self.sample:
+            rows = self.sample.shares(len(self.axes))
+            drawn = ([a.at(u) for a, u in zip(self.axes, row, strict=True)] for row in rows)
+            return (_joined(parts) for parts in drawn)
+        grid = product(*(range(len(axis)) for axis in self.axes))
+        each = ([a[i] for a, i in zip(self.axes, index, strict=True)] for index in grid)
+        return (_joined(parts) for parts in each)
+
+    def _too_many(self, repeats: int) -> str:
+        longest = max(self.axes, key=len)
+        others = repeats * (self.count // len(longest))
+        fits = MAX_RUNS // others
+        way_out = (
+            f"{' with '.join(printable(k) for k in longest.keys)} may have {fits:,} of its "
+            f"{len(longest):,} values"
+            if fits
+            else f"even one value of {printable(longest.keys[0])} makes {others:,} runs"
+        )
+        return (
+            f"the sweep has {self.count:,} points x {repeats:,} repeats = "
+            f"{self.count * repeats:,} runs; the limit is {MAX_RUNS:,}; {way_out}; shorten an "
+            f"axis, lower repeats, or draw: sweep.sample={{points: {MAX_RUNS // repeats}}}"
+        )
+
+
+def plan_of(root: Node, known: tuple[str, ...]) -> Plan:
+    """Read the ``sweep:`` block.
 
     Parameters
     ----------
@@ -37,100 +139,46 @@ def axes_of(root: Node, known: tuple[str, ...]) -> Axes:
     Raises
     ------
     SpecError
-        For a sweep that is no mapping of lists, an empty list or an axis that cannot be swept;
-        all faults at once.
+        For a sweep that is no mapping of lists and ranges, an empty list or an axis that cannot
+        be swept; all faults at once.
     """
     block = root.mapping.get("sweep")
     if block is None or block.value is None:
-        return {}
+        return Plan()
     if not isinstance(block.value, dict):
         raise SpecError(f"{block.place}: sweep: must be a block of 'dotted.key: [values]'")
-    axes: Axes = {}
-    faults = []
+    faults: list[str] = []
+    read = Faults(faults)
+    sample = read(_sample_of, block.mapping.get("sample"))
+    skip = read(conditions_of, block.mapping.get("skip"), "sweep.skip") or ()
+    axes: list[Axis | None] = []
     for key, node in block.value.items():
-        shown, place = printable(key), node.key_place or node.place
-        try:
-            first = split_key(key)[0]
-        except SpecError as error:
-            faults.append(f"{place}: sweep: {error}")
-            continue
-        if first in _NOT_AN_AXIS:
-            faults.append(f"{place}: sweep.{shown}: {first!r} cannot be swept")
-        elif first not in known:
-            faults.append(f"{place}: sweep.{shown}: unknown key {first!r}{nearest(first, known)}")
-        elif not isinstance(node.value, list) or not node.value:
-            faults.append(f"{node.place}: sweep.{shown}: must be a list of at least one value")
-        else:
-            values = [_without_label(value, place) for value in node.value]
-            axes[key] = list(zip(_labels(node.value), values, strict=True))
+        if key == "zip":
+            axes += zipped(node, known, read)
+        elif key not in _OWN:
+            axes.append(read(axis_of, key, node, known, "sweep", not sample))
+    found = [axis for axis in axes if axis is not None]
+    keys = [key for axis in found for key in axis.keys]
+    faults += [
+        f"{block.place}: sweep: {printable(key)} is swept twice"
+        for key in dict.fromkeys(keys)
+        if keys.count(key) > 1
+    ]
     if faults:
         raise SpecError("\n".join(faults))
-    return axes
+    if not found and (sample or skip):
+        raise SpecError(f"{block.place}: sweep: names no key to vary")
+    return Plan(tuple(found), sample, skip)
 
 
-def combinations(axes: Axes, repeats: int) -> Iterator[dict[str, tuple[Label, Node]]]:
-    """Every point of the grid, last axis fastest.
-
-    Raises
-    ------
-    LimitError
-        At once, before anything is built, if points x repeats exceed 10,000.
-    """
-    points = math.prod(len(values) for values in axes.values())
-    if points * repeats > MAX_RUNS:
-        raise LimitError(
-            f"the sweep has {points:,} points x {repeats:,} repeats = {points * repeats:,} runs; "
-            f"the limit is {MAX_RUNS:,}; shorten an axis or lower repeats"
-        )
-    return (dict(zip(axes, choice, strict=True)) for choice in product(*axes.values()))
+def _sample_of(node: Node | None) -> Sample | None:
+    if node is None or node.value is None:
+        return None
+    try:
+        return Sample.model_validate(node.plain())
+    except ValidationError as error:
+        raise SpecError("\n".join(describe(error, node, Sample))) from None
 
 
-def axes_text(axes: Mapping[str, Label]) -> str:
-    """What the sweep chose, on one line.
-
-    Examples
-    --------
-    >>> axes_text({"schedule.bandwidth": 5, "decoder": "lfads"})
-    'schedule.bandwidth=5, decoder=lfads'
-    """
-    return ", ".join(f"{key}={value}" for key, value in axes.items())
-
-
-def _without_label(node: Node, axis: Place) -> Node:
-    """The value as it enters the tree; a fault of its key is a fault of the axis."""
-    if "label" not in node.mapping:
-        return Node(node.value, node.place, axis)
-    kept = {key: child for key, child in node.mapping.items() if key != "label"}
-    return Node(kept, node.place, axis)
-
-
-def _labels(values: list[Node]) -> list[Label]:
-    """Short names of an axis' values, each different from the others."""
-    blocks = [value.plain() for value in values]
-    labels = [_label(block, blocks) for block in blocks]
-    seen: dict[Label, int] = {}
-    for i, label in enumerate(labels):
-        seen[label] = seen.get(label, 0) + 1
-        if seen[label] > 1 and isinstance(blocks[i], dict | list):
-            labels[i] = f"{label} #{seen[label]}"
-    return labels
-
-
-def _label(block: Any, blocks: list[Any]) -> Label:
-    if isinstance(block, dict):
-        if "label" in block:
-            return printable(str(block["label"]))
-        kind = block.get("kind")
-        rivals = [b for b in blocks if isinstance(b, dict) and b.get("kind") == kind]
-        told = [k for k, v in block.items() if any(rival.get(k) != v for rival in rivals)]
-        words = [] if kind is None else [str(kind)]
-        return printable(" ".join(words + [f"{k}={_text(block[k])}" for k in told]) or "block")
-    if isinstance(block, list):
-        return printable(_text(block))
-    if isinstance(block, str) and block.endswith((".yaml", ".yml")):
-        return printable(PurePath(block).stem)
-    return printable(block) if isinstance(block, str) else block
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _joined(parts: Sequence[Mapping[str, tuple[Label, Node]]]) -> Choice:
+    return {key: value for part in parts for key, value in part.items()}

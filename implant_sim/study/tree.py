@@ -27,7 +27,7 @@ def split_key(key: str) -> tuple[str, ...]:
         raise SpecError(
             f"{printable(key[:60])!r} is not a dotted key; write for example schedule.bandwidth"
         )
-    if steps[0] in _TAIL_IS_ONE_KEY and len(steps) > 2:
+    if steps[0] in _TAIL_IS_ONE_KEY and len(steps) > 2 and steps[1] != "sample":
         return (steps[0], ".".join(steps[1:]))
     return steps
 
