@@ -158,7 +158,9 @@ class _Loop:
             patience = self.training.patience
             stale = "valid_loss" in self.history[-1] and epoch - self.best_epoch
             self.finished = epoch >= most or bool(patience and stale and stale >= patience)
-            if checkpoints is not None and every and (self.finished or epoch % every == 0):
+            if checkpoints is None or every is None or epoch < every:
+                continue
+            if self.finished or epoch % every == 0:
                 checkpoints.save(self.state)
 
     def _epoch(self, epoch: int) -> dict[str, float]:

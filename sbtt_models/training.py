@@ -32,10 +32,10 @@ class Training(Spec):
     """Epochs over which the KL and L2 terms rise to their full weight."""
     validate_every: int = Field(1, ge=1)
     """Epochs from one validation to the next."""
-    checkpoint_every: int | None = Field(None, ge=1)
+    checkpoint_every: int | None = Field(25, ge=1)
     """Epochs from one checkpoint to the next, where a folder for them is given; one more is kept
-    at the end. A training that was killed then goes on, and gives what it would have given.
-    None: no checkpoints."""
+    at the end of a longer training. One that was killed then goes on, and gives what it would have
+    given. None: no checkpoints."""
     withheld_validation: Fraction = Field(0.2, ge=0, lt=1)
     """Share of the observed validation entries that is hidden from the encoder and alone scored,
     so that copying the input is no virtue. 0 scores what the encoder saw, as published."""

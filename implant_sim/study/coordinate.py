@@ -100,6 +100,7 @@ def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) ->
         files.remove_leftovers(out)
         if options.fresh:
             _forget(folder)
+        folder.forget_trainings(() if options.fresh else {entry.key for entry in entries})
         folder.write_scenario(study.tree)
         folder.write_run(told)
 

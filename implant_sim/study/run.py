@@ -34,6 +34,7 @@ def simulate(
     root: Path,
     device: str = "auto",
     progress: Callable[[float], None] | None = None,
+    training: Path | None = None,
 ) -> Outcome:
     """Acquire, price, decode, score: one operating point, once.
 
@@ -45,6 +46,8 @@ def simulate(
         Where the decoder is trained.
     progress : callable, optional
         Called with the share of the work done, 0 to 1.
+    training : pathlib.Path, optional
+        Where the training keeps its checkpoints; one that was killed goes on from the last.
 
     Returns
     -------
@@ -67,6 +70,7 @@ def simulate(
         seed=stage_seed(scenario.seed, repeat, "initial weights") % 2**63,
         device=device,
         progress=_of_training(progress),
+        folder=training,
     )
     times.append(time.perf_counter())
     scores = score(

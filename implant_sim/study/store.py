@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ SCHEMA = 1
 FINAL = ("ok", "infeasible", "diverged")
 """Statuses that a second try would repeat; the others are tried again on resume."""
 RESULT, ARRAYS, RUN = "result.json", "arrays.h5", "run.json"
+TRAINING = "training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,16 @@ class RunFolder:
         self.points = path / "points"
         self._batches = Batches(path / "batches", SCHEMA)
         self._index = Index(path)
+
+    def training(self, key: str) -> Path:
+        """Where the training of a point that is not finished keeps its checkpoints."""
+        return self.path / TRAINING / key
+
+    def forget_trainings(self, but: Collection[str]) -> None:
+        """Remove what trainings have left, except those of some points."""
+        for old in (self.path / TRAINING).glob("*"):
+            if old.name not in but:
+                files.remove_tree(old)
 
     def commit(self, entry: Entry, outcome: Outcome) -> None:
         """Keep one outcome, whole or not at all.

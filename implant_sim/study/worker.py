@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from implant_sim import files
 from implant_sim.study.keys import code_digest
 from implant_sim.study.scenario import Scenario
-from implant_sim.study.store import Entry, Outcome, RunFolder
+from implant_sim.study.store import FINAL, Entry, Outcome, RunFolder
 from sbtt_models.spec import DataError, DivergedError, SimError, SpecError
 
 __all__ = ["Job", "Simulate", "give_up", "work"]
 
-Simulate: TypeAlias = Callable[[Scenario, int, Path, str, Callable[[float], None]], Outcome]
-"""Scenario, repeat, root, device, progress -> outcome. Importable by name: workers call it."""
+Simulate: TypeAlias = Callable[[Scenario, int, Path, str, Callable[[float], None], Path], Outcome]
+"""Scenario, repeat, root, device, progress, folder of the training -> outcome. Importable by name:
+workers call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,10 @@ def work(job: Job, report: Callable[[float], None]) -> str:
             "same version there and start its workers again"
         )
     base = _base_row(job)
+    training = folder.training(job.entry.key)
+    arguments = (job.scenario, job.entry.repeat, job.root, job.device, report, training)
     try:
-        outcome = job.simulate(job.scenario, job.entry.repeat, job.root, job.device, report)
+        outcome = job.simulate(*arguments)
         outcome.row.update({k: v for k, v in base.items() if k not in outcome.row})
     except DivergedError as error:
         outcome = _without_result(base, "diverged", error)
@@ -66,6 +70,8 @@ def work(job: Job, report: Callable[[float], None]) -> str:
     except Exception as error:
         outcome = _without_result(base, "failed", error)
     folder.commit(job.entry, outcome)
+    if outcome.row["status"] in FINAL:  # others are tried again, and go on from there
+        files.remove_tree(training)
     return str(outcome.row["status"])
 
 

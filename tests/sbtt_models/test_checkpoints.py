@@ -88,6 +88,13 @@ def test_the_last_two_are_kept_and_the_end(tmp_path):
     ]
 
 
+def test_a_training_shorter_than_its_checkpoints_keeps_none(tmp_path):
+    sbtt_models.fit(
+        SMALL["autoencoder"], stream(), LONG.model_copy(update={"epochs": 16}), folder=tmp_path
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_is_written_unless_it_is_asked_for(tmp_path):
     quiet = SHORT.model_copy(update={"checkpoint_every": None})
     sbtt_models.fit(SMALL["autoencoder"], stream(), quiet, folder=tmp_path)

@@ -47,7 +47,7 @@ class Inline(Engine):
         pass
 
 
-def quick(scenario, repeat, root, device, progress):
+def quick(scenario, repeat, root, device, progress, scratch=None):
     """A result that depends on scenario and repeat alone, and a line in a log."""
     if log := os.environ.get("STUDY_FAKES_LOG"):
         with Path(log).open("a") as file:
@@ -65,19 +65,19 @@ def quick(scenario, repeat, root, device, progress):
     )  # fmt: skip
 
 
-def slow(scenario, repeat, root, device, progress):
+def slow(scenario, repeat, root, device, progress, scratch=None):
     time.sleep(0.4)
     return quick(scenario, repeat, root, device, progress)
 
 
-def endless(scenario, repeat, root, device, progress):
+def endless(scenario, repeat, root, device, progress, scratch=None):
     if scenario.schedule.bandwidth == 1:
         return quick(scenario, repeat, root, device, progress)
     time.sleep(120)
     raise RuntimeError("never reached")
 
 
-def troubled(scenario, repeat, root, device, progress):
+def troubled(scenario, repeat, root, device, progress, scratch=None):
     """Every way to go wrong, chosen by the bandwidth."""
     bandwidth = scenario.schedule.bandwidth
     if bandwidth == 1:
@@ -91,7 +91,7 @@ def troubled(scenario, repeat, root, device, progress):
     return quick(scenario, repeat, root, device, progress)
 
 
-def dies_once(scenario, repeat, root, device, progress):
+def dies_once(scenario, repeat, root, device, progress, scratch=None):
     """The first try is killed, the second one works."""
     marker = Path(os.environ["STUDY_FAKES_LOG"]).with_suffix(f".{scenario.schedule.bandwidth}")
     if not marker.exists():
@@ -100,7 +100,7 @@ def dies_once(scenario, repeat, root, device, progress):
     return quick(scenario, repeat, root, device, progress)
 
 
-def hungry(scenario, repeat, root, device, progress):
+def hungry(scenario, repeat, root, device, progress, scratch=None):
     """One point takes more memory than its share, a page at a time."""
     if scenario.schedule.bandwidth == 1:
         held = []
@@ -110,7 +110,7 @@ def hungry(scenario, repeat, root, device, progress):
     return quick(scenario, repeat, root, device, progress)
 
 
-def hangs(scenario, repeat, root, device, progress):
+def hangs(scenario, repeat, root, device, progress, scratch=None):
     """One point never ends, another one's worker dies the first time."""
     if scenario.schedule.bandwidth == 1:
         time.sleep(600)

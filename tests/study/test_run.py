@@ -7,12 +7,16 @@ import pandas as pd
 import pytest
 
 import implant_sim
+import sbtt_models
 from implant_sim.study.arrays import read
 from implant_sim.study.budget import budgets
+from implant_sim.study.coordinate import entries_of
+from implant_sim.study.keys import code_digest
 from implant_sim.study.run import acquisition, simulate
 from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
 from implant_sim.study.tables import RESULTS
+from implant_sim.study.worker import Job, work
 
 SMALL = {
     "name": "small",
@@ -131,3 +135,48 @@ def test_more_channels_never_cost_less():
     watts = [budget.row["power_w"] for budget in budgets(study)]
     assert watts == sorted(watts)
     assert watts[0] < watts[-1]
+
+
+def test_a_point_killed_in_mid_training_goes_on_and_gives_the_same(tmp_path):
+    """The worker dies in epoch 8; the next run begins that point's training in epoch 7."""
+    study = load({**SMALL, "decoder": {"kind": "autoencoder", "hidden": 4, "generator": 4},
+                  "training": {"epochs": 12, "checkpoint_every": 3}})  # fmt: skip
+    (entry,) = entries_of(study)
+    jobs = {
+        name: Job(study.points[0].scenario, entry, study.root, tmp_path / name, simulate, "cpu",
+                  code_digest())
+        for name in ("straight", "killed")
+    }  # fmt: skip
+    for name in jobs:
+        (tmp_path / name / "points").mkdir(parents=True)
+    assert work(jobs["straight"], lambda share: None) == "ok"
+
+    class Killed(BaseException):
+        pass
+
+    told = []
+
+    def report(share):
+        told.append(share)
+        if len(told) == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        work(jobs["killed"], report)
+    folder = RunFolder(tmp_path / "killed")
+    assert {p.name[:17] for p in folder.training(entry.key).iterdir()} == {
+        "checkpoint-000003", "checkpoint-000006",
+    }  # fmt: skip
+    told[:] = [0.0] * 100  # never killed again
+    assert work(jobs["killed"], report) == "ok"
+    assert len(told) - 100 == 6
+    assert not folder.training(entry.key).exists()
+    one, other = (RunFolder(tmp_path / name).result(entry.key, verify=True) for name in jobs)
+    assert one["history"] == other["history"]
+    assert {k: v for k, v in one["row"].items() if k != "train_s"} == {
+        k: v for k, v in other["row"].items() if k != "train_s"
+    }
+    weights = [tmp_path / n / "points" / entry.key / "weights.safetensors" for n in jobs]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    loaded = sbtt_models.load(weights[0].parent)
+    assert loaded.epochs == 12
