@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from sbtt_models.chain import Blocks, Chain
+from sbtt_models.linear_data import Batch
 from sbtt_models.small_matrices import apply, inverse_positive, symmetric, times
 
-__all__ = ["Look", "State", "filter_chain"]
+__all__ = ["ChainFilter", "Look", "RowFilter", "State", "filtered_rates"]
 
 Look = Callable[
-    [int, Float[np.ndarray, "sequence state state"], Float[np.ndarray, "sequence state"]],
+    [Float[np.ndarray, "sequence state state"], Float[np.ndarray, "sequence state"]],
     tuple[Float[np.ndarray, "sequence state state"], Float[np.ndarray, "sequence state"]],
 ]
-"""Evidence about the states at one bin: takes the bin and what earlier bins say of the state there
+"""Evidence about the states at one bin: takes what earlier bins say of the state there
 (precision, and precision times mean), returns (precision, pull)."""
+
+RowFilter = Callable[
+    [Float[np.ndarray, "sequence channel"], Float[np.ndarray, "sequence channel"]],
+    Float[np.ndarray, "sequence channel"] | None,
+]
+"""Counts and exposure of the next bin -> rates of the bin a look-ahead before it, once there is
+one. It remembers what it was given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,47 +38,68 @@ class State:
     covariance: Float[np.ndarray, "sequence state state"]
 
 
-def filter_chain(
-    chain: Chain, look: Look, n_sequences: int, n_bins: int, lookahead: int
-) -> Iterator[State]:
-    """States given the evidence up to their own bin and `lookahead` bins more, bin by bin.
+class ChainFilter:
+    """States given the evidence up to their own bin and `lookahead` bins more, bin by bin."""
 
-    Parameters
-    ----------
-    look : callable
-        Called once for each bin, in order; see :data:`Look`. Must give 0 for what is missing, for
-        padding, and for the `lookahead` bins after the last.
-    lookahead : int
-        Bins that an inference waits for. [bins]
+    def __init__(self, chain: Chain, n_sequences: int, lookahead: int) -> None:
+        self._blocks, self._lookahead = Blocks.of(chain), lookahead
+        self._known = np.tile(self._blocks.first, (n_sequences, 1, 1))
+        self._given = np.zeros((n_sequences, chain.size))
+        # what each of the last bins would be, given its next one
+        self._passed: deque[tuple[np.ndarray, np.ndarray, np.ndarray]] = deque(maxlen=lookahead)
+        self._to_come = lookahead
 
-    Yields
-    ------
-    State
-        One for each of the `n_bins` bins; in padding, the prediction.
+    def step(self, look: Look) -> State | None:
+        """Take in the next bin.
 
-    Raises
-    ------
-    DivergedError
-        If a covariance is no longer positive definite.
-    """
-    blocks, size = Blocks.of(chain), chain.size
-    known = np.tile(blocks.first, (n_sequences, 1, 1))
-    given = np.zeros((n_sequences, size))
-    # what each of the last bins would be, given its next one
-    passed: deque[tuple[np.ndarray, np.ndarray, np.ndarray]] = deque(maxlen=lookahead)
-    for t in range(n_bins + lookahead):
-        precision, pull = look(t, known, given)
-        known, given = known + precision, given + pull
-        covariance, _ = inverse_positive(known)
-        mean = apply(covariance, given)
+        Parameters
+        ----------
+        look : callable
+            Called once; see :data:`Look`. Must give 0 for what is missing, for padding, and for
+            bins after the last.
+
+        Returns
+        -------
+        State or None
+            Of the bin `lookahead` bins before; in padding, the prediction.
+
+        Raises
+        ------
+        DivergedError
+            If a covariance is no longer positive definite.
+        """
+        blocks = self._blocks
+        precision, pull = look(self._known, self._given)
+        known, given = self._known + precision, self._given + pull
         before, _ = inverse_positive(known + blocks.followed)
         gain = times(before, -blocks.off.T)
         halfway = apply(before, given)
-        if t >= lookahead:
-            for earlier, step, left in reversed(passed):
-                mean = earlier + apply(step, mean)
-                covariance = left + symmetric(step @ covariance @ step.transpose(0, 2, 1))
-            yield State(mean, covariance)
-        passed.append((halfway, gain, before))
-        known = blocks.later + symmetric(blocks.off @ gain)
-        given = -halfway @ blocks.off.T
+        state = None
+        if self._to_come:
+            self._to_come -= 1
+        else:
+            covariance, _ = inverse_positive(known)
+            mean = apply(covariance, given)
+            for earlier, move, left in reversed(self._passed):
+                mean = earlier + apply(move, mean)
+                covariance = left + symmetric(move @ covariance @ move.transpose(0, 2, 1))
+            state = State(mean, covariance)
+        self._passed.append((halfway, gain, before))
+        self._known = blocks.later + symmetric(blocks.off @ gain)
+        self._given = -halfway @ blocks.off.T
+        return state
+
+
+def filtered_rates(
+    step: RowFilter, batch: Batch, lookahead: int
+) -> Float[np.ndarray, "sequence bin channel"]:
+    """Rates of every bin of a batch, by a filter that waits for `lookahead` bins. [spikes/bin]"""
+    n_sequences, n_bins, n_channels = batch.counts.shape
+    nothing = np.zeros((n_sequences, n_channels))
+    rates = np.empty(batch.counts.shape)
+    for t in range(n_bins + lookahead):
+        seen = (batch.counts[:, t], batch.exposure[:, t]) if t < n_bins else (nothing, nothing)
+        found = step(*seen)
+        if found is not None:
+            rates[:, t - lookahead] = found
+    return rates

@@ -11,6 +11,7 @@ Ghahramani & Jordan, "Supervised learning from incomplete data via an EM approac
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
@@ -19,6 +20,7 @@ from operator import add
 import numpy as np
 from jaxtyping import Float
 
+from sbtt_models.chain_filter import RowFilter
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_dynamics import initial_guess
 from sbtt_models.linear_fit import Choice, Family
@@ -96,6 +98,19 @@ class FactorModel:
         parts = batch.parts(self.read_out.loading.shape[1])
         means = [factors_of(self.read_out, part.values, part.exposure)[0] for part in parts]
         return np.concatenate(means) @ self.read_out.loading.T + self.read_out.offset
+
+    def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
+        """Each bin alone, given out late."""
+        del n_sequences
+        waiting: deque[np.ndarray] = deque()
+
+        def step(counts: np.ndarray, exposure: np.ndarray) -> np.ndarray | None:
+            values = np.divide(counts, exposure, out=np.zeros_like(counts), where=exposure > 0)
+            factors, _ = factors_of(self.read_out, values[:, None], exposure[:, None])
+            waiting.append(factors[:, 0] @ self.read_out.loading.T + self.read_out.offset)
+            return waiting.popleft() if len(waiting) > lookahead else None
+
+        return step
 
     def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
         """All parameters by name."""

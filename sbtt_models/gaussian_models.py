@@ -10,12 +10,12 @@ from operator import add
 import numpy as np
 from jaxtyping import Float
 
-from sbtt_models.chain_filter import filter_chain
+from sbtt_models.chain_filter import ChainFilter, RowFilter, filtered_rates
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_dynamics import (
     LinearDynamics,
     Posterior,
-    evidence_of,
+    evidence_by_row,
     from_moments,
     initial_guess,
     smooth_states,
@@ -34,7 +34,7 @@ from sbtt_models.saved import Saved
 
 SMOOTHING = 3.0  # [bins] kernel of the first guess
 
-__all__ = ["GaussianModel", "GaussianProcessFamily", "KalmanFamily", "filtered_states"]
+__all__ = ["GaussianModel", "GaussianProcessFamily", "KalmanFamily"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +51,9 @@ class GaussianModel:
     ) -> Float[np.ndarray, "sequence bin channel"]:
         """Read the mean states out."""
         if lookahead is not None:
-            states = filtered_states(self.system, batch, lookahead)
-        else:
-            states = np.concatenate([found.mean for found, _ in _expected(self.system, batch)])
+            n_sequences = batch.counts.shape[0]
+            return filtered_rates(self.filter(n_sequences, lookahead), batch, lookahead)
+        states = np.concatenate([found.mean for found, _ in _expected(self.system, batch)])
         return states @ self.system.loading.T + self.system.offset
 
     @classmethod
@@ -78,31 +78,21 @@ class GaussianModel:
         system = LinearDynamics(loading=loading, **chain, **channels)
         return cls(system, saved.whole("n_parameters"), scales)
 
+    def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
+        """A Kalman filter that waits for `lookahead` bins."""
+        system, running = self.system, ChainFilter(self.system.chain, n_sequences, lookahead)
+        look = evidence_by_row(system)
+
+        def step(counts: np.ndarray, exposure: np.ndarray) -> np.ndarray | None:
+            found = running.step(lambda known, given: look(counts, exposure))  # noqa: ARG005
+            return None if found is None else found.mean @ system.loading.T + system.offset
+
+        return step
+
     def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
         """All parameters by name."""
         named = {field.name: getattr(self.system, field.name) for field in fields(self.system)}
         return named if self.scales is None else named | {"scales": self.scales}
-
-
-def filtered_states(
-    model: LinearDynamics, batch: Batch, lookahead: int
-) -> Float[np.ndarray, "sequence bin state"]:
-    """Mean states given the samples up to their own bin and `lookahead` bins more."""
-    n_sequences, n_bins, n_channels = batch.counts.shape
-    nothing = np.zeros((n_sequences, 1, n_channels))
-
-    def look(t: int, known: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        del known, given
-        values, exposure = nothing, nothing
-        if t < n_bins:
-            values, exposure = batch.values[:, t : t + 1], batch.exposure[:, t : t + 1]
-        precision, pull = evidence_of(model, values, exposure)
-        return precision[:, 0], pull[:, 0]
-
-    states = np.empty((n_sequences, n_bins, model.transition.shape[0]))
-    for t, state in enumerate(filter_chain(model.chain, look, n_sequences, n_bins, lookahead)):
-        states[:, t] = state.mean
-    return states
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ J. Time Series Analysis 3:253-264, 1982; missing observations as in their sectio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from sbtt_models.small_matrices import symmetric
 __all__ = [
     "LinearDynamics",
     "Posterior",
+    "evidence_by_row",
     "evidence_of",
     "initial_guess",
     "log_likelihood",
@@ -110,6 +112,24 @@ def evidence_of(
         precision.reshape(n_bins, -1, size, size).swapaxes(0, 1),
         pull.reshape(n_bins, n_sequences, size).swapaxes(0, 1),
     )
+
+
+def evidence_by_row(
+    model: LinearDynamics,
+) -> Callable[
+    [Float[np.ndarray, "sequence channel"], Float[np.ndarray, "sequence channel"]],
+    tuple[Float[np.ndarray, "sequence state state"], Float[np.ndarray, "sequence state"]],
+]:
+    """Make :func:`evidence_of` one bin, from counts and exposure; what is constant only once."""
+    size = model.loading.shape[1]
+    weighed = model.loading / model.noise[:, None]
+    outer = (weighed[:, :, None] * model.loading[:, None, :]).reshape(-1, size * size)
+
+    def evidence(counts: np.ndarray, exposure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        precision = (exposure @ outer).reshape(-1, size, size)
+        return precision, (counts - exposure * model.offset) @ weighed
+
+    return evidence
 
 
 def log_likelihood(

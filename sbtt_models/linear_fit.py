@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
+from sbtt_models.chain_filter import RowFilter
 from sbtt_models.linear_data import Batch
 from sbtt_models.signals import MaskedStream
 from sbtt_models.windows import cut
@@ -58,6 +59,10 @@ class LatentModel(Protocol):
 
         `lookahead` is how many later bins an inference may use; None: all.
         """
+        ...
+
+    def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
+        """The same inference with a look-ahead, fed bin by bin."""
         ...
 
     def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:

@@ -19,6 +19,7 @@ from sbtt_models.learning_rate import LearningRate
 from sbtt_models.means import channel_rates
 from sbtt_models.nets.base import Network
 from sbtt_models.objective import Objective
+from sbtt_models.online import refuse_long_wait
 from sbtt_models.resume import Randomness, identity, optimiser_arrays, put_back, weights_of
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import DataError, DivergedError
@@ -39,7 +40,7 @@ def train(
     DivergedError
         At the first epoch in which a term of the loss is not finite.
     SpecError
-        If the weights to begin from are of another network.
+        If the weights to begin from are of another network, or a look-ahead fills a window.
     """
     start = time.perf_counter()
     device = device_of(setting.device)
@@ -51,6 +52,8 @@ def train(
         sampled = float(stream.observed[stream.split.train].sum() / inside)
         spec = spec.suited_to(sampled)
         network = spec.build(stream.n_channels, n_bins, log_mean).to(device)
+        if not network.endless and int(stream.lengths.max()) > n_bins:
+            refuse_long_wait(spec.waits or 0, n_bins)
         if setting.start is not None:
             begin_from(network, spec, setting.start)
         freeze_all_but(network, setting.adapt)

@@ -7,8 +7,9 @@ from jaxtyping import Float, Shaped
 
 from sbtt_models.signals import MaskedStream
 
-__all__ = ["channel_rates", "smoothed_rates"]
+__all__ = ["blur", "channel_rates", "kernel", "reach", "smoothed_rates"]
 
+_SDS = 4.0  # [standard deviations] where a kernel ends
 _SPIKES = 0.5  # what the other channels weigh, in spikes; half a spike is Jeffreys' prior
 _LEAST_RATE = 1e-6  # [spikes/bin] where no channel ever fired
 
@@ -45,6 +46,7 @@ def smoothed_rates(
     means: Float[np.ndarray, " channel"],
     sd_bins: float,
     prior: float,
+    ahead: int | None = None,
 ) -> Float[np.ndarray, "trial bin channel"]:
     r"""Mask-normalised Gaussian smoothing of each channel, drawn towards its mean.
 
@@ -60,6 +62,8 @@ def smoothed_rates(
         Standard deviation of the kernel K, whose centre is 1. [bins]
     prior : float
         Weight p of the means. [bins]
+    ahead : int, optional
+        Later bins that a kernel may reach. [bins] None: as many as earlier ones.
 
     Returns
     -------
@@ -67,11 +71,30 @@ def smoothed_rates(
         [spikes/bin]
     """
     # trials end with zeros for both count and exposure, so padding never enters a mean;
-    # the kernel is scaled to 1 at its centre, so that `prior` counts samples
-    from scipy.ndimage import gaussian_filter1d  # slow to import, and not needed to validate
-
-    scale = sd_bins * np.sqrt(2 * np.pi)
+    # the kernel is 1 at its centre, so that `prior` counts samples
     kind = np.float32
-    spikes = gaussian_filter1d(counts.astype(kind), sd_bins, axis=1, mode="constant")
-    seen = gaussian_filter1d(exposure.astype(kind), sd_bins, axis=1, mode="constant")
-    return (spikes * scale + prior * means) / (seen * scale + prior)
+    spikes = blur(counts.astype(kind), sd_bins, ahead)
+    seen = blur(exposure.astype(kind), sd_bins, ahead)
+    return (spikes + prior * means) / (seen + prior)
+
+
+def reach(sd_bins: float) -> int:
+    """Bins to either side that a Gaussian kernel extends to. [bins]"""
+    return max(round(_SDS * sd_bins), 1)
+
+
+def kernel(sd_bins: float, ahead: int | None = None) -> Float[np.ndarray, " shift"]:
+    """A Gaussian over shifts from - `reach` to `reach`, 1 at its centre, 0 beyond `ahead`."""
+    shift = np.arange(-reach(sd_bins), reach(sd_bins) + 1)
+    weight = np.exp(-0.5 * (shift / sd_bins) ** 2)
+    return weight if ahead is None else np.where(shift <= ahead, weight, 0.0)
+
+
+def blur(
+    values: Float[np.ndarray, "trial bin channel"], sd_bins: float, ahead: int | None
+) -> Float[np.ndarray, "trial bin channel"]:
+    """Sum over neighbouring bins, weighted by :func:`kernel`; nothing lies beyond the ends."""
+    from scipy.ndimage import correlate1d  # slow to import, and not needed to validate
+
+    summed: np.ndarray = correlate1d(values, kernel(sd_bins, ahead), axis=1, mode="constant")
+    return summed

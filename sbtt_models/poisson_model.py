@@ -10,7 +10,7 @@ from operator import add
 import numpy as np
 from jaxtyping import Float
 
-from sbtt_models.chain_filter import filter_chain
+from sbtt_models.chain_filter import ChainFilter, RowFilter, filtered_rates
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_dynamics import initial_guess
 from sbtt_models.linear_fit import Choice, Family
@@ -42,7 +42,8 @@ class PoissonModel:
     ) -> Float[np.ndarray, "sequence bin channel"]:
         """Expected rates given the posterior of the states."""
         if lookahead is not None:
-            return _filtered_rates(self.system, batch, lookahead)
+            n_sequences = batch.counts.shape[0]
+            return filtered_rates(self.filter(n_sequences, lookahead), batch, lookahead)
         rates = []
         for part in batch.parts(self.system.chain.size):
             found = laplace(self.system, part.counts, part.exposure, part.lengths)
@@ -50,29 +51,25 @@ class PoissonModel:
             rates.append(expected_rates(self.system.loading, self.system.offset, *seen))
         return np.concatenate(rates)
 
+    def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
+        """A filter that linearises each bin once, and waits for `lookahead` bins."""
+        system, running = self.system, ChainFilter(self.system.chain, n_sequences, lookahead)
+
+        def step(counts: np.ndarray, exposure: np.ndarray) -> np.ndarray | None:
+            def look(known: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                return filter_evidence(system, counts, exposure, known, given)
+
+            found = running.step(look)
+            if found is None:
+                return None
+            one = found.mean[:, None], found.covariance[:, None]
+            return expected_rates(system.loading, system.offset, *one)[:, 0]
+
+        return step
+
     def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
         """All parameters by name."""
         return {field.name: getattr(self.system, field.name) for field in fields(self.system)}
-
-
-def _filtered_rates(
-    model: PoissonDynamics, batch: Batch, lookahead: int
-) -> Float[np.ndarray, "sequence bin channel"]:
-    """Rates given the samples up to their own bin and `lookahead` bins more."""
-    n_sequences, n_bins, n_channels = batch.counts.shape
-    nothing = np.zeros((n_sequences, n_channels))
-
-    def look(t: int, known: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        inside = t < n_bins
-        counts = batch.counts[:, t] if inside else nothing
-        exposure = batch.exposure[:, t] if inside else nothing
-        return filter_evidence(model, counts, exposure, known, given)
-
-    rates = np.empty(batch.counts.shape)
-    for t, state in enumerate(filter_chain(model.chain, look, n_sequences, n_bins, lookahead)):
-        one = state.mean[:, None], state.covariance[:, None]
-        rates[:, t] = expected_rates(model.loading, model.offset, *one)[:, 0]
-    return rates
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Float32
 
 from sbtt_models.batches import StreamOnDevice
+from sbtt_models.causal import causal_rates, steps_of, whole_rates
 from sbtt_models.decoders.base import Adapt, Fitted, NeuralSpec
 from sbtt_models.device import device_of, threads
 from sbtt_models.nets.base import Network
+from sbtt_models.online import Online
 from sbtt_models.resume import weights_of
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
@@ -43,6 +45,8 @@ class FittedNetwork:
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        if self.spec.waits is not None:
+            return self._causal_rates(stream, self.spec.waits)
         data = StreamOnDevice.of(stream, self.window_bins, next(self.network.parameters()).device)
         stride = max(self.window_bins // 4, 1)
         windows = cut(stream.lengths, np.arange(stream.lengths.size), self.window_bins, stride)
@@ -53,6 +57,27 @@ class FittedNetwork:
                 for counts, exposure in data.batches(windows, INFER_BATCH)
             ]
         return stitch(np.concatenate(pieces), windows, stream.counts.shape)
+
+    def _causal_rates(
+        self, stream: MaskedStream, wait: int
+    ) -> Float32[np.ndarray, "trial bin channel"]:
+        with threads(self.threads), torch.no_grad():
+            self.network.eval()
+            if self.network.endless:
+                return whole_rates(self.network, stream, self.window_bins, INFER_BATCH)
+            return causal_rates(self.network, stream, self.window_bins, wait, INFER_BATCH)
+
+    def online(self, lookahead_bins: int | None = None) -> Online:
+        """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        own = self.spec.waits or 0
+        wait = own if lookahead_bins is None else lookahead_bins
+        if self.spec.one_way and wait != own:
+            raise SpecError(
+                f"online: a look-ahead of {wait} bins, but this network was trained to wait for "
+                f"{own}; train another with decoder.lookahead_bins {wait}"
+            )
+        place = self.n_channels, self.window_bins, wait, self.threads
+        return Online(steps_of(self.network, *place))
 
     def saved(self) -> Saved:
         """Weights and settings."""

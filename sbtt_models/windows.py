@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["Windows", "cut", "stitch"]
+__all__ = ["Windows", "cut", "stitch", "up_to"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +50,30 @@ def cut(
         draws = zip(last, n_windows, strict=True)
         start = np.concatenate([rng.integers(0, end + 1, size=n) for end, n in draws])
     return Windows(np.repeat(trials, n_windows), start, n_bins)
+
+
+def up_to(
+    lengths: Int[np.ndarray, " trial"], n_bins: int, wait: int
+) -> Iterator[tuple[Windows, Int[np.ndarray, " window"]]]:
+    """One window for each bin of each trial, which ends `wait` bins later or with the trial.
+
+    Parameters
+    ----------
+    n_bins, wait : int
+        The longest window, and how much of it lies after the bin that it is for. [bins]
+
+    Yields
+    ------
+    Windows, numpy.ndarray
+        Windows of one length, shorter ones first, and the bin of its trial that each is for.
+    """
+    trial = np.repeat(np.arange(lengths.size), lengths)
+    bins = np.arange(trial.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    end = np.minimum(bins + wait, lengths[trial] - 1) + 1
+    size = np.minimum(end, n_bins)
+    for each in np.unique(size):
+        rows = np.flatnonzero(size == each)
+        yield Windows(trial[rows], end[rows] - each, int(each)), bins[rows]
 
 
 def stitch(

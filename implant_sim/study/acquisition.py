@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ from implant_sim.hardware.verdict import Verdict, judge
 from implant_sim.study.keys import stage_seed
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import HeldOut, hold_out
+from sbtt_models.decoders import DecoderSpec
 from sbtt_models.signals import MaskedStream
 
-__all__ = ["Acquisition", "acquisition"]
+__all__ = ["Acquisition", "acquisition", "waited_for"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +52,18 @@ def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
     offered = hold_out(recording, scenario.score, repeat)
     rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
     stream, activity = acquire(offered.held_in, scenario.implant, scenario.schedule, rng)
+    activity = waited_for(activity, scenario.decoder)
     ledger = price(activity, scenario.implant)
     return Acquisition(
         offered, stream, activity, ledger, judge(ledger, activity, scenario.implant)
     )
+
+
+def waited_for(activity: Activity, decoder: DecoderSpec) -> Activity:
+    """Add the bins that a causal decoder waits for to the latency.
+
+    Any other decoder waits for the end of its window, which is no latency of a closed loop: there
+    the latency is the link's alone.
+    """
+    wait_s = (decoder.waits or 0) * activity.bin_s
+    return replace(activity, latency_s=activity.latency_s + wait_s)

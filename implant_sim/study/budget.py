@@ -12,6 +12,7 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.sensitivity import Tornado, tornado
 from implant_sim.hardware.uncertainty import Band
 from implant_sim.hardware.verdict import judge
+from implant_sim.study.acquisition import waited_for
 from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.keys import DataKeys
 from implant_sim.study.offers import Counted, Offers
@@ -92,6 +93,7 @@ def _budget(
     implant = point.scenario.implant
     try:
         offer, activity = counting.result()
+        activity = waited_for(activity, point.scenario.decoder)
         ledger = price(activity, implant, prices.of(implant))
         verdict = judge(ledger, activity, implant)
     except SpecError as error:

@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
+from pydantic import Field
 
+from sbtt_models.online import Online
 from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import Spec, SpecError
@@ -88,6 +90,27 @@ class Fitted(Protocol):
         """All that it is, as arrays and plain facts."""
         ...
 
+    def online(self, lookahead_bins: int | None = None) -> Online:
+        """The same decoder, fed one bin at a time.
+
+        Parameters
+        ----------
+        lookahead_bins : int, optional
+            Bins that an inference waits for. [bins] None: as the decoder says, 0 if it is not
+            causal.
+
+        Returns
+        -------
+        Online
+            Gives the rates that :meth:`rates` of the causal decoder gives, up to rounding.
+
+        Raises
+        ------
+        SpecError
+            For a look-ahead other than the one trained for, where the decoder itself is causal.
+        """
+        ...
+
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write :meth:`saved` into a folder that exists, for ``sbtt_models.load``.
 
@@ -101,6 +124,15 @@ class DecoderSpec(Spec, ABC):
 
     kind: str
     """Names the member of the union."""
+    causal: bool = False
+    """Infer each bin from the bins up to it only, as a closed loop must."""
+    lookahead_bins: int = Field(0, ge=0, le=1000)
+    """Later bins that a causal inference waits for: its latency. [bins]"""
+
+    @property
+    def waits(self) -> int | None:
+        """Later bins that an inference may use. [bins] None: all of its window or trial."""
+        return self.lookahead_bins if self.causal else None
 
     @abstractmethod
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
@@ -123,6 +155,14 @@ class NeuralSpec(DecoderSpec):
     mask_input: bool = True
     """Give the encoder the exposure of each entry beside its count (the published code does
     not, and cannot tell a silent neuron from a missing sample)."""
+
+    @property
+    def one_way(self) -> bool:
+        """Whether the network looks no further ahead than `lookahead_bins`, by its making.
+
+        Otherwise it looks both ways, and is causal on windows that end at the present.
+        """
+        return False
 
     def suited_to(self, sampled: float) -> NeuralSpec:
         """The same decoder, set up for the share of entries that is observed in training."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from typing_extensions import override
 
-from sbtt_models.decoders.linear import CausalSpec
+from sbtt_models.decoders.linear import LinearSpec
 from sbtt_models.gaussian_models import GaussianModel, GaussianProcessFamily
 from sbtt_models.linear_fit import Family
 from sbtt_models.matern import MAX_SCALE, MIN_SCALE
@@ -20,7 +20,7 @@ from sbtt_models.saved import Saved
 __all__ = ["GPFA"]
 
 
-class GPFA(CausalSpec):
+class GPFA(LinearSpec):
     """Independent smooth latents, read out linearly; exact for every pattern of gaps.
 
     Each latent is a Gaussian process with a Matérn kernel, which a Kalman smoother infers exactly

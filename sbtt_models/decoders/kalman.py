@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from typing_extensions import override
 
-from sbtt_models.decoders.linear import CausalSpec
+from sbtt_models.decoders.linear import LinearSpec
 from sbtt_models.gaussian_models import GaussianModel, KalmanFamily
 from sbtt_models.linear_fit import Family
 from sbtt_models.moments import least_noise
@@ -19,7 +19,7 @@ from sbtt_models.saved import Saved
 __all__ = ["Kalman"]
 
 
-class Kalman(CausalSpec):
+class Kalman(LinearSpec):
     """Linear latent dynamics with Gaussian noise, exact for every pattern of gaps.
 
     Counts are taken as Gaussian with a variance of each channel's own.

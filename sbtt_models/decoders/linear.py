@@ -27,12 +27,13 @@ from sbtt_models.linear_fit import (
     positive,
 )
 from sbtt_models.means import channel_rates
+from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
 from sbtt_models.windows import cut, stitch
 
-__all__ = ["CausalSpec", "FittedLinear", "LinearSpec"]
+__all__ = ["FittedLinear", "LinearSpec"]
 
 _SIZES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 30, 40)
 
@@ -67,11 +68,6 @@ class LinearSpec(DecoderSpec):
         DataError
             If they do not fit together.
         """
-
-    @property
-    def waits(self) -> int | None:
-        """Later bins that an inference may use; None: all."""
-        return None
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
@@ -120,20 +116,6 @@ class LinearSpec(DecoderSpec):
         )
 
 
-class CausalSpec(LinearSpec):
-    """A linear latent decoder that can also run forward only."""
-
-    causal: bool = False
-    """Infer each bin from the bins up to it only, as a closed loop must."""
-    lookahead_bins: int = Field(0, ge=0, le=1000)
-    """Later bins that a causal inference waits for: its latency. [bins]"""
-
-    @property
-    @override
-    def waits(self) -> int | None:
-        return self.lookahead_bins if self.causal else None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedLinear:
     """A latent model with its settings and parameters found."""
@@ -169,6 +151,11 @@ class FittedLinear:
     def _positive(self, batch: Batch) -> Float32[np.ndarray, "sequence bin channel"]:
         return positive(self.model.rates(batch, self.waits), self.means).astype(np.float32)
 
+    def online(self, lookahead_bins: int | None = None) -> Online:
+        """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        wait = (self.waits or 0) if lookahead_bins is None else lookahead_bins
+        return Online(lambda: _FilterStep(self, wait))
+
     def saved(self) -> Saved:
         """Parameters of the model, means and settings."""
         facts: dict[str, Any] = {
@@ -182,3 +169,18 @@ class FittedLinear:
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write parameters, history and manifest."""
         return save(self.saved(), folder)
+
+
+class _FilterStep(Step):
+    """A filter within one trial."""
+
+    def __init__(self, fitted: FittedLinear, wait: int) -> None:
+        super().__init__(wait, fitted.means.size)
+        self._filter, self._means = fitted.model.filter(1, wait), fitted.means
+
+    @override
+    def next(
+        self, counts: Float[np.ndarray, " channel"], exposure: Float[np.ndarray, " channel"]
+    ) -> Float[np.ndarray, " channel"] | None:
+        rates = self._filter(counts[None], exposure[None])
+        return None if rates is None else positive(rates, self._means)[0]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from typing_extensions import override
 
-from sbtt_models.decoders.linear import CausalSpec
+from sbtt_models.decoders.linear import LinearSpec
 from sbtt_models.linear_fit import Family
 from sbtt_models.poisson_dynamics import PoissonDynamics
 from sbtt_models.poisson_model import PoissonFamily, PoissonModel
@@ -19,7 +19,7 @@ from sbtt_models.saved import Saved
 __all__ = ["PoissonLDS"]
 
 
-class PoissonLDS(CausalSpec):
+class PoissonLDS(LinearSpec):
     """Linear latent dynamics whose exponential drives Poisson counts, for every pattern of gaps.
 
     The likelihood is that of the counts themselves, rate times exposure; the posterior of the

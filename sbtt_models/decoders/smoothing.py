@@ -18,18 +18,19 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
-from sbtt_models.means import channel_rates, smoothed_rates
+from sbtt_models.interpolation import InterpolationStep, interpolate, interpolate_so_far
+from sbtt_models.means import channel_rates, reach, smoothed_rates
+from sbtt_models.online import Online, WindowStep
 from sbtt_models.saved import Saved, save
-from sbtt_models.signals import MaskedStream, within
+from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import Seconds
 from sbtt_models.training import Training
 
-__all__ = ["FittedSmoother", "Interpolation", "Smoothing", "interpolate", "smooth"]
+__all__ = ["FittedSmoother", "Interpolation", "Smoothing", "smooth"]
 
 _SD_GRID_BINS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 _PRIOR_GRID = (0.05, 0.5, 2.0)
 _WITHHELD = 0.2
-_LEAST_SHARE = 0.05  # of the mean: between two empty samples a line is 0, a rate is not
 
 
 class Smoothing(DecoderSpec):
@@ -88,9 +89,27 @@ class FittedSmoother:
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        if isinstance(self.spec, Smoothing):
+            return smooth(stream, self.sd_bins, self.prior, self.means, self.spec.waits)
+        if self.spec.waits is not None:
+            return interpolate_so_far(stream, self.sd_bins, self.means, self.spec.waits)
+        return interpolate(stream, self.sd_bins, self.means)
+
+    def online(self, lookahead_bins: int | None = None) -> Online:
+        """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        wait = (self.spec.waits or 0) if lookahead_bins is None else lookahead_bins
         if isinstance(self.spec, Interpolation):
-            return interpolate(stream, self.sd_bins, self.means)
-        return smooth(stream, self.sd_bins, self.prior, self.means)
+            return Online(lambda: InterpolationStep(self.sd_bins, self.means, wait))
+
+        def infer(
+            counts: Float32[np.ndarray, "bin channel"],
+            exposure: Float32[np.ndarray, "bin channel"],
+        ) -> Float[np.ndarray, "bin channel"]:
+            seen = counts[None], exposure[None]
+            return smoothed_rates(*seen, self.means, self.sd_bins, self.prior, wait)[0]
+
+        n_bins = reach(self.sd_bins) + 1 + wait
+        return Online(lambda: WindowStep(infer, n_bins, wait, self.means.size))
 
     def saved(self) -> Saved:
         """Means and settings."""
@@ -110,33 +129,15 @@ class FittedSmoother:
 
 
 def smooth(
-    stream: MaskedStream, sd_bins: float, prior: float, means: Float[np.ndarray, " channel"]
+    stream: MaskedStream,
+    sd_bins: float,
+    prior: float,
+    means: Float[np.ndarray, " channel"],
+    ahead: int | None = None,
 ) -> Float32[np.ndarray, "trial bin channel"]:
     """Mask-normalised Gaussian smoothing; see :class:`Smoothing`. [spikes/bin]"""
-    rates = smoothed_rates(stream.counts, stream.exposure, means, sd_bins, prior)
+    rates = smoothed_rates(stream.counts, stream.exposure, means, sd_bins, prior, ahead)
     return rates.astype(np.float32)
-
-
-def interpolate(
-    stream: MaskedStream, sd_bins: float, means: Float[np.ndarray, " channel"]
-) -> Float32[np.ndarray, "trial bin channel"]:
-    """Linear interpolation, then smoothing within each trial; see :class:`Interpolation`."""
-    from scipy.ndimage import gaussian_filter1d
-
-    n_trials, n_bins, n_channels = stream.counts.shape
-    filled = np.broadcast_to(means, stream.counts.shape).astype(np.float32)
-    bins = np.arange(n_bins)
-    observed, counts = stream.observed, stream.counts
-    for trial, channel in product(range(n_trials), range(n_channels)):
-        known = np.flatnonzero(observed[trial, :, channel])
-        if known.size:
-            values = counts[trial, known, channel] / stream.exposure[trial, known, channel]
-            filled[trial, :, channel] = np.interp(bins, known, values)
-    inside = within(stream.lengths, n_bins).astype(np.float32)[:, :, None]
-    total = gaussian_filter1d(filled * inside, sd_bins, axis=1, mode="constant")
-    weight = gaussian_filter1d(inside, sd_bins, axis=1, mode="constant")
-    rates = total / np.maximum(weight, 1e-6)
-    return np.maximum(rates, _LEAST_SHARE * means).astype(np.float32)
 
 
 def _choose(

@@ -37,10 +37,14 @@ class StateSpace(NeuralSpec):
     """Damped oscillators of each feature, in each direction."""
     dropout: Fraction = Field(0.0, ge=0, lt=1)
     """Share of the features dropped in each block, for a whole window at a time."""
-    causal: bool = False
-    """Infer each bin from the bins up to it only, as a closed loop must."""
-    lookahead_bins: int = Field(0, ge=0, le=1000)
-    """Later bins that a causal inference waits for: its latency. [bins]"""
+    trained_causal: bool = True
+    """Train a causal decoder to look back only. False: train it to look both ways, and end its
+    windows at the present when it infers."""
+
+    @property
+    @override
+    def one_way(self) -> bool:
+        return self.causal and self.trained_causal
 
     @override
     def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:

@@ -35,10 +35,14 @@ class Transformer(NeuralSpec):
     context_bins: int | None = Field(None, ge=0)
     """How far a token looks back, and ahead, in each layer. [bins] None: over the whole window."""
     dropout: Fraction = Field(0.1, ge=0, lt=1)
-    causal: bool = False
-    """Infer each bin from the bins up to it only, as a closed loop must."""
-    lookahead_bins: int = Field(0, ge=0, le=1000)
-    """Later bins that a causal inference waits for: its latency. [bins]"""
+    trained_causal: bool = True
+    """Train a causal decoder to look back only. False: train it to look both ways, and end its
+    windows at the present when it infers."""
+
+    @property
+    @override
+    def one_way(self) -> bool:
+        return self.causal and self.trained_causal
 
     @model_validator(mode="after")
     def _heads_share_the_token(self) -> Transformer:

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from sbtt_models.decoders.autoencoder import Autoencoder
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
 from sbtt_models.decoders.lfads import LFADS
+from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.training import Training
@@ -35,6 +36,14 @@ class ZeroFilled(DecoderSpec):
     rescale: bool = True
     """Divide each channel's rates by its mean exposure in training. False: raw."""
 
+    @model_validator(mode="after")
+    def _causal_in_one_place(self) -> ZeroFilled:
+        if self.network.causal or self.network.lookahead_bins:
+            raise ValueError(
+                "network.causal and network.lookahead_bins belong beside network, not in it"
+            )
+        return self
+
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         share = np.ones(stream.n_channels)
@@ -44,7 +53,7 @@ class ZeroFilled(DecoderSpec):
             share[share == 0] = 1.0  # nothing is known of such a channel, rescaled or not
         if isinstance(setting.start, FittedZeroFilled):
             setting = replace(setting, start=setting.start.fitted)
-        fitted = self.network.fit(zero_filled(stream), training, setting)
+        fitted = self._network.fit(zero_filled(stream), training, setting)
         return FittedZeroFilled(self, fitted, share)
 
     @override
@@ -54,9 +63,14 @@ class ZeroFilled(DecoderSpec):
             for name, array in saved.arrays.items()
             if name != "share"
         }
-        inner = replace(saved, decoder=self.network, arrays=arrays)
+        inner = replace(saved, decoder=self._network, arrays=arrays)
         share = saved.array("share", "float64", None)
-        return FittedZeroFilled(self, self.network.restore(inner, device), share)
+        return FittedZeroFilled(self, self._network.restore(inner, device), share)
+
+    @property
+    def _network(self) -> Autoencoder | LFADS:
+        timing = {"causal": self.causal, "lookahead_bins": self.lookahead_bins}
+        return self.network.model_copy(update=timing)
 
 
 def zero_filled(stream: MaskedStream) -> MaskedStream:
@@ -98,6 +112,11 @@ class FittedZeroFilled:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
         return (self.fitted.rates(zero_filled(stream)) / self.share).astype(np.float32)
 
+    def online(self, lookahead_bins: int | None = None) -> Online:
+        """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        begin = self.fitted.online(lookahead_bins).begin
+        return Online(lambda: _Step(begin(), self.share))
+
     def saved(self) -> Saved:
         """What the network is, and the shares."""
         inner = self.fitted.saved()
@@ -107,3 +126,22 @@ class FittedZeroFilled:
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write weights, history and manifest."""
         return save(self.saved(), folder)
+
+
+class _Step(Step):
+    """The network within one trial, fed zeros where it should have been fed nothing."""
+
+    def __init__(self, inner: Step, share: Float[np.ndarray, " channel"]) -> None:
+        super().__init__(inner.lookahead_bins, inner.n_channels)
+        self._inner, self._share = inner, share
+
+    @override
+    def next(
+        self, counts: Float[np.ndarray, " channel"], exposure: Float[np.ndarray, " channel"]
+    ) -> Float[np.ndarray, " channel"] | None:
+        rates = self._inner.next(counts, np.ones_like(exposure))
+        return None if rates is None else rates / self._share
+
+    @override
+    def rest(self) -> Float[np.ndarray, "waiting channel"]:
+        return self._inner.rest() / self._share

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sbtt_models.nets.workspace import Workspace
+from sbtt_models.online import Step
 
 __all__ = ["Inferred", "Network", "together"]
 
@@ -49,6 +50,21 @@ class Network(nn.Module):
         generator : torch.Generator, optional
             Randomness of posterior samples. None: use posterior means.
         """
+
+    @property
+    def endless(self) -> bool:
+        """Whether it looks back only and may run on for any time, as :meth:`recurrence` does."""
+        return False
+
+    def recurrence(self) -> Step:
+        """What infers a trial bin by bin, if the network is endless.
+
+        Raises
+        ------
+        NotImplementedError
+            If it is not.
+        """
+        raise NotImplementedError(f"{type(self).__name__} sees windows of limited length")
 
     def release(self) -> None:
         """Give back the buffers that training used; they are made again when needed."""

@@ -45,7 +45,7 @@ class Filters(nn.Module):
         """Omega. [rad/bin]"""
         # a kernel of any time constant has about the same norm
         norm = (1 - torch.exp(-2 * torch.exp(-log_tau))).sqrt() / math.sqrt(2 * spec.modes)
-        directions = 1 if spec.causal else 2
+        directions = 1 if spec.one_way else 2
         weight = torch.randn(directions, 2, *shape) * norm
         self.weight = nn.Parameter(weight.permute(2, 0, 1, 3).reshape(shape[0], directions, -1))
         """c and s of each direction."""
@@ -60,7 +60,7 @@ class Filters(nn.Module):
         waves = torch.cat([damping * phase.cos(), damping * phase.sin()], 1)
         sides = torch.bmm(self.weight, waves[:, :, :n_near])
         past, now = sides[:, 0, 1:], sides[:, 0, :1] + self.through
-        future = torch.zeros_like(past) if self.spec.causal else sides[:, 1, 1:]
+        future = torch.zeros_like(past) if self.spec.one_way else sides[:, 1, 1:]
         near = torch.cat([past.flip(1), now, future], 1)
         parts = (part.chunk(self.spec.blocks) for part in (near, waves, self.weight))
         return [Kernel(*block) for block in zip(*parts, strict=True)]

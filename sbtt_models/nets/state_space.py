@@ -14,10 +14,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from typing_extensions import override
 
 from sbtt_models.decoders.state_space import StateSpace
 from sbtt_models.nets.base import Inferred, Network
 from sbtt_models.nets.filters import Filters
+from sbtt_models.nets.state_space_step import StateSpaceStep
+from sbtt_models.online import Step
 
 __all__ = ["StateSpaceNetwork", "until_last_observed"]
 
@@ -36,7 +39,7 @@ class StateSpaceNetwork(Network):
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.wait = spec.lookahead_bins if spec.causal else 0
+        self.wait = spec.lookahead_bins if spec.one_way else 0
         size = spec.hidden
         self.embed = nn.Linear(n_channels * (2 if spec.mask_input else 1), size)
         self.filters = Filters(spec, n_bins)
@@ -58,7 +61,7 @@ class StateSpaceNetwork(Network):
         del generator  # nothing is sampled here
         parts = [counts, exposure] if self.spec.mask_input else [counts]
         seen = torch.cat([part.permute(2, 1, 0) for part in parts])
-        if self.spec.causal:
+        if self.spec.one_way:
             # bin t is read out at t + wait; what comes after the window counts as missing
             seen = functional.pad(seen, (0, 0, 0, self.wait))
             heard = seen.new_ones(seen.shape[1:])
@@ -73,6 +76,15 @@ class StateSpaceNetwork(Network):
         log_rates = _linear(self.readout, features[:, self.wait :])
         # (bin, channel, batch) in memory, as the counts that the loss compares it with
         return Inferred(log_rates.transpose(0, 1).contiguous().permute(2, 0, 1))
+
+    @property
+    @override
+    def endless(self) -> bool:
+        return self.spec.one_way
+
+    @override
+    def recurrence(self) -> Step:
+        return StateSpaceStep(self, _EPSILON)
 
     def _kept(
         self, like: Float[Tensor, "feature bin batch"]

@@ -29,7 +29,7 @@ class TransformerNetwork(Network):
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.wait = spec.lookahead_bins if spec.causal else 0
+        self.wait = spec.lookahead_bins if spec.one_way else 0
         self.embed = nn.Linear(n_channels * (2 if spec.mask_input else 1), spec.hidden)
         self.position = nn.Parameter(_waves(n_bins + self.wait, spec.hidden))
         self.layers = nn.ModuleList(_Layer(spec) for _ in range(spec.layers))
@@ -66,7 +66,7 @@ class TransformerNetwork(Network):
         visible = torch.ones_like(ahead, dtype=torch.bool)
         if self.spec.context_bins is not None:
             visible = ahead.abs() <= self.spec.context_bins
-        if self.spec.causal:  # padding comes after every bin that counts
+        if self.spec.one_way:  # padding comes after every bin that counts
             return (visible & (ahead <= 0))[None, None]
         inside = until_last_observed(exposure)[:, None, None, :]
         # a bin always sees itself: a softmax over nothing would not be a number

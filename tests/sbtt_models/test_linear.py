@@ -8,7 +8,7 @@ import pytest
 
 import sbtt_models
 from sbtt_models.chain import Chain, smooth_chain
-from sbtt_models.chain_filter import filter_chain
+from sbtt_models.chain_filter import ChainFilter
 from sbtt_models.common_factors import FactorFamily, factor_log_likelihood, factors_of
 from sbtt_models.decoders import GPFA, FactorAnalysis, Kalman, PoissonLDS, ZeroFilled
 from sbtt_models.decoders.linear import LinearSpec
@@ -150,15 +150,23 @@ def test_the_filter_is_the_smoother_of_what_came_so_far(lookahead: int) -> None:
     prior = chain(3)
     precision, pull = evidence(4, (2, 9))
 
-    def look(t: int, known: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return (precision[:, t], pull[:, t]) if t < 9 else (0 * known, 0 * given)
-
-    for t, state in enumerate(filter_chain(prior, look, 2, 9, lookahead)):
+    running = ChainFilter(prior, 2, lookahead)
+    for newest in range(9 + lookahead):
+        seen = (
+            (precision[:, newest], pull[:, newest])
+            if newest < 9
+            else (np.zeros((2, 2, 2)), np.zeros((2, 2)))
+        )
+        state = running.step(lambda known, given, seen=seen: seen)
+        t = newest - lookahead
+        assert (state is None) == (t < 0)
+        if state is None:
+            continue
         n = min(t + lookahead + 1, 9)
         whole = np.full(2, n)
-        seen = smooth_chain(prior, precision[:, :n].copy(), pull[:, :n], whole, np.arange(2))
-        np.testing.assert_allclose(state.mean, seen.mean[:, t], atol=1e-10)
-        np.testing.assert_allclose(state.covariance, seen.covariance[:, t], atol=1e-10)
+        found = smooth_chain(prior, precision[:, :n].copy(), pull[:, :n], whole, np.arange(2))
+        np.testing.assert_allclose(state.mean, found.mean[:, t], atol=1e-10)
+        np.testing.assert_allclose(state.covariance, found.covariance[:, t], atol=1e-10)
 
 
 # --- Gaussian linear dynamics --------------------------------------------------------------------

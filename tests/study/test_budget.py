@@ -361,3 +361,16 @@ def test_a_budget_is_what_an_acquisition_says():
         got = acquisition(study.points[0].scenario, 0, study.root)
         assert found.row["power_w"] == pytest.approx(got.ledger.power_w, rel=1e-12)
         assert dataclasses.astuple(got.verdict)[1] == pytest.approx(found.row["heat_k"], rel=1e-12)
+
+
+def test_a_causal_decoder_adds_its_wait_to_the_latency():
+    """To the column and to the limit; one that is not causal adds nothing."""
+    axis = [{"kind": "kalman", "causal": causal, "lookahead_bins": 2} for causal in (False, True)]
+    limited = {"implant.limits.latency": "50 ms", "sweep": {"decoder": axis}}
+    whole, causal = (b.row for b in budgets(load(STUDY, limited)))
+    assert causal["latency_s"] == pytest.approx(whole["latency_s"] + 2 * 0.02)
+    assert causal["margin"] < whole["margin"]
+    assert causal["limited_by"] == "latency"
+    study = load(STUDY | {"decoder": axis[1]})
+    found = acquisition(study.points[0].scenario, 0, study.root)
+    assert found.verdict.latency_s == causal["latency_s"]
