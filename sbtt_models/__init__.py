@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MaskedStream", "Recording", "Training", "fit", "load"]
+__all__ = ["MaskedStream", "Recording", "Training", "Tuning", "fit", "load", "tune"]
 
 _HOME = {
     "MaskedStream": "sbtt_models.signals",
     "Recording": "sbtt_models.signals",
     "Training": "sbtt_models.training",
+    "Tuning": "sbtt_models.tuning",
     "fit": "sbtt_models.fitting",
     "load": "sbtt_models.saved",
+    "tune": "sbtt_models.population",
 }
 
 

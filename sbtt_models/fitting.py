@@ -9,7 +9,7 @@ from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import DataError, SpecError
 from sbtt_models.training import Training
 
-__all__ = ["fit"]
+__all__ = ["fit", "refuse_nothing_observed"]
 
 
 def fit(  # noqa: PLR0913 - what may be left out is named
@@ -61,12 +61,7 @@ def fit(  # noqa: PLR0913 - what may be left out is named
     SpecError
         For a device that is not there, a part without a start, and a start that does not fit.
     """
-    for name in ("train", "valid"):
-        if not stream.observed[getattr(stream.split, name)].any():
-            raise DataError(
-                f"stream: no entry of the {name} trials is observed; raise the bandwidth or give "
-                "more trials"
-            )
+    refuse_nothing_observed(stream)
     if adapt != "all" and start is None:
         raise SpecError(
             f"adapt: {adapt} alone can learn only where the rest is known; give start, an earlier "
@@ -74,3 +69,19 @@ def fit(  # noqa: PLR0913 - what may be left out is named
         )
     setting = Setting(seed, device, progress, start, adapt, folder)
     return decoder.fit(stream, training or Training(), setting)
+
+
+def refuse_nothing_observed(stream: MaskedStream) -> None:
+    """Say that a stream has nothing to learn from.
+
+    Raises
+    ------
+    DataError
+        If no entry of the train or valid trials is observed.
+    """
+    for name in ("train", "valid"):
+        if not stream.observed[getattr(stream.split, name)].any():
+            raise DataError(
+                f"stream: no entry of the {name} trials is observed; raise the bandwidth or give "
+                "more trials"
+            )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ from sbtt_models.trained import INFER_BATCH, FittedNetwork, begin_from, freeze_a
 from sbtt_models.training import Training
 from sbtt_models.windows import Windows, cut
 
-__all__ = ["train"]
+__all__ = ["advance", "finish", "train"]
 
 
 def train(
@@ -42,6 +44,53 @@ def train(
     SpecError
         If the weights to begin from are of another network, or a look-ahead fills a window.
     """
+    with _ready(spec, stream, training, setting) as loop:
+        checkpoints = None
+        if setting.folder is not None and training.checkpoint_every is not None:
+            whole = identity(loop.spec, stream, training, setting, loop.network)
+            checkpoints = Checkpoints(setting.folder, whole)
+            first = copy.deepcopy(loop.state)
+            if not checkpoints.resume(loop.restore):
+                loop.restore(first)  # one that was refused late may have left something behind
+        loop.run(setting.progress, checkpoints)
+        return loop.fitted()
+
+
+def advance(
+    spec: NeuralSpec,
+    stream: MaskedStream,
+    training: Training,
+    setting: Setting,
+    state: State | None,
+) -> State:
+    """Take a training, whose rules may have changed, on to ``training.epochs``.
+
+    Raises
+    ------
+    DivergedError
+        At the first epoch in which a term of the loss is not finite.
+    """
+    with _ready(spec, stream, training, setting) as loop:
+        if state is not None:
+            loop.adopt(state)
+        loop.run(None, None)
+        return loop.state
+
+
+def finish(
+    spec: NeuralSpec, stream: MaskedStream, training: Training, setting: Setting, state: State
+) -> FittedNetwork:
+    """Make of a training, as it stands, a network with its best weights."""
+    with _ready(spec, stream, training, setting) as loop:
+        loop.adopt(state)
+        return loop.fitted()
+
+
+@contextmanager
+def _ready(
+    spec: NeuralSpec, stream: MaskedStream, training: Training, setting: Setting
+) -> Iterator[_Loop]:
+    """Build the network and all that trains it; threads and generators are its own meanwhile."""
     start = time.perf_counter()
     device = device_of(setting.device)
     n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
@@ -57,31 +106,9 @@ def train(
         if setting.start is not None:
             begin_from(network, spec, setting.start)
         freeze_all_but(network, setting.adapt)
-        checkpoints = None
-        if setting.folder is not None and training.checkpoint_every is not None:
-            whole = identity(spec, stream, training, setting, network)
-            checkpoints = Checkpoints(setting.folder, whole)
-        prepared_s = time.perf_counter() - start
         loop = _Loop(spec, stream, training, setting, network, n_bins)
-        if checkpoints is not None:
-            first = copy.deepcopy(loop.state)
-            if not checkpoints.resume(loop.restore):
-                loop.restore(first)  # one that was refused late may have left something behind
-        loop.run(setting.progress, checkpoints)
-    network.load_state_dict(loop.best_weights)
-    network.release()
-    history = loop.history
-    return FittedNetwork(
-        spec,
-        network,
-        stream.n_channels,
-        n_bins,
-        training.threads,
-        sum(p.numel() for p in network.parameters()),
-        int(history[-1]["epoch"]),
-        loop.seconds + prepared_s,
-        tuple(history),
-    )
+        loop.began = start
+        yield loop
 
 
 def _tensors(arrays: kept.Arrays) -> dict[str, Tensor]:
@@ -100,7 +127,8 @@ class _Loop:
         network: Network,
         n_bins: int,
     ) -> None:
-        self.training, self.network, self.stream, self.n_bins = training, network, stream, n_bins
+        self.spec, self.training, self.network = spec, training, network
+        self.stream, self.n_bins = stream, n_bins
         device = next(network.parameters()).device
         self.data = StreamOnDevice.of(stream, n_bins, device)
         self.rng = np.random.default_rng([setting.seed, 1])
@@ -144,6 +172,22 @@ class _Loop:
         if share > 0 and judged == 0:  # so few samples that the draw took none: judge all
             return [torch.ones_like(batch) for batch in hidden if batch is not None]
         return hidden
+
+    def fitted(self) -> FittedNetwork:
+        """The network with its best weights."""
+        self.network.load_state_dict(self.best_weights)
+        self.network.release()
+        return FittedNetwork(
+            self.spec,
+            self.network,
+            self.stream.n_channels,
+            self.n_bins,
+            self.training.threads,
+            sum(p.numel() for p in self.network.parameters()),
+            len(self.history),
+            self.seconds,
+            tuple(self.history),
+        )
 
     @property
     def seconds(self) -> float:
@@ -208,13 +252,25 @@ class _Loop:
             If the state is of another make.
         """
         try:
-            self._restore(state)
+            self._take(state)
+            self.rate.restore(state.facts["rate"])
+            random = {
+                name.removeprefix("random/"): array
+                for name, array in state.arrays.items()
+                if name.startswith("random/")
+            }
+            self.randomness.restore(random, state.facts["random"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise DataError(
                 f"checkpoint of epoch {state.epoch}: not the state of such a training: {error}"
             ) from error
 
-    def _restore(self, state: State) -> None:
+    def adopt(self, state: State) -> None:
+        """Take over what another training has learned, but neither its rate nor its chance."""
+        self._take(state)
+        self.finished = False
+
+    def _take(self, state: State) -> None:
         parts: dict[str, dict[str, Shaped[np.ndarray, "..."]]] = {}
         for key, array in state.arrays.items():
             part, _, name = key.partition("/")
@@ -224,8 +280,6 @@ class _Loop:
         self.best_weights = {k: v.to(device) for k, v in _tensors(parts["best"]).items()}
         put_back(self.optimiser, parts.get("adam", {}))
         facts = state.facts
-        self.rate.restore(facts["rate"])
-        self.randomness.restore(parts["random"], facts["random"])
         self.history = [
             {str(k): float(v) for k, v in row.items()} for row in facts["history"][: state.epoch]
         ]

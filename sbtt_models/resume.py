@@ -18,7 +18,15 @@ from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import DataError
 from sbtt_models.training import Training
 
-__all__ = ["Randomness", "identity", "optimiser_arrays", "put_back", "weights_of"]
+__all__ = [
+    "Randomness",
+    "digest_of_stream",
+    "flat",
+    "identity",
+    "optimiser_arrays",
+    "put_back",
+    "weights_of",
+]
 
 _FREE = {"checkpoint_every"}
 """Fields of `Training` that change no result."""
@@ -36,25 +44,26 @@ def identity(
         "decoder": spec.model_dump(mode="json"),
         "training": training.model_dump(mode="json", exclude=_FREE),
     }
-    flat = {key: value for name, block in blocks.items() for key, value in _flat(name, block)}
-    return flat | {
+    return flat(blocks) | {
         "seed": setting.seed,
         "adapt": setting.adapt,
         "device": next(network.parameters()).device.type,
-        "stream": _digest_of_stream(stream),
+        "stream": digest_of_stream(stream),
         "first weights": kept.digest_of(kept.pack(weights_of(network.state_dict()))),
     }
 
 
-def _flat(name: str, block: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found = []
+def flat(block: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested blocks as dotted keys with values."""
+    found: dict[str, Any] = {}
     for key, value in block.items():
-        inner = _flat(f"{name}.{key}", value) if isinstance(value, dict) else None
-        found += inner if inner is not None else [(f"{name}.{key}", value)]
+        name = f"{before}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return found
 
 
-def _digest_of_stream(stream: MaskedStream) -> str:
+def digest_of_stream(stream: MaskedStream) -> str:
+    """SHA-256 of what a training may look at."""
     split = stream.split
     digest = hashlib.sha256(repr((stream.counts.shape, stream.window_bins)).encode())
     for array in (stream.counts, stream.exposure, stream.lengths, split.train, split.valid):
