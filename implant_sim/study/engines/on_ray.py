@@ -8,9 +8,6 @@ import sys
 from concurrent.futures import Future
 from contextlib import redirect_stdout
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when ray is imported
-
-import ray
 from typing_extensions import override
 
 from implant_sim.study.engines import Crew
@@ -45,20 +42,31 @@ class Ray(Engine):
     """
 
     def __init__(self, crew: Crew, address: str | None, gpus: float) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        if address is None:
+            _ask_for_token()
+        else:
+            _refuse_open(address)
+        import ray  # reads the environment once, when it is imported
+
+        self._ray = ray
         # ray tells of dead workers on stdout, which is for data
         self._aside = redirect_stdout(sys.stderr)
         self._aside.__enter__()
         limits = dict.fromkeys(THREAD_LIMITS, str(crew.threads))
-        quiet = {"include_dashboard": False, "logging_level": "error", "log_to_driver": False}
-        if address is None:
-            _ask_for_token()
-            cores = crew.jobs * crew.threads
-            quiet |= {"num_cpus": cores, "object_store_memory": _STORE_B}
-        else:
-            _refuse_open(address)
-            quiet = {"address": address, "logging_level": "error", "log_to_driver": False}
+        own = {
+            "include_dashboard": False,
+            "num_cpus": crew.jobs * crew.threads,
+            "object_store_memory": _STORE_B,
+        }
+        where = own if address is None else {"address": address}
         try:
-            ray.init(runtime_env={"env_vars": limits}, **quiet)
+            ray.init(
+                runtime_env={"env_vars": limits},
+                logging_level="error",
+                log_to_driver=False,
+                **where,
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             self._aside.__exit__(None, None, None)
             raise SpecError(f"--engine ray: no cluster answers: {error}") from error
@@ -74,7 +82,7 @@ class Ray(Engine):
     @override
     def capacity(self) -> int:
         """One for each point that the cluster's cores hold, and one that waits."""
-        cores = ray.cluster_resources().get("CPU", 0)
+        cores = self._ray.cluster_resources().get("CPU", 0)
         return max(1, int(cores // self._threads)) + 1
 
     @override
@@ -84,9 +92,9 @@ class Ray(Engine):
         def pass_on(ended: Future[str]) -> None:
             try:
                 told.set_result(ended.result())
-            except ray.exceptions.RayTaskError as error:
+            except self._ray.exceptions.RayTaskError as error:
                 told.set_exception(error.cause if error.cause is not None else error)
-            except ray.exceptions.RayError as error:
+            except self._ray.exceptions.RayError as error:
                 told.set_exception(DiedError(str(error).split("\n", 1)[0]))
             except BaseException as error:
                 told.set_exception(error)
@@ -96,13 +104,18 @@ class Ray(Engine):
 
     @override
     def close(self) -> None:
-        ray.shutdown()
+        self._ray.shutdown()
         self._aside.__exit__(None, None, None)
 
 
 def _ask_for_token() -> None:
     """Close the cluster of our own to others: ray listens on every address of the machine."""
     if os.environ.get("RAY_AUTH_MODE") != "token":
+        if "ray" in sys.modules:
+            raise SpecError(
+                "--engine ray: ray was imported already, without a token; set RAY_AUTH_MODE=token "
+                "and RAY_AUTH_TOKEN before, or give the address of a cluster"
+            )
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
