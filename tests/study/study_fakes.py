@@ -117,3 +117,8 @@ def hangs(scenario, repeat, root, device, progress, scratch=None):
     if scenario.schedule.bandwidth == 2:
         return dies_once(scenario, repeat, root, device, progress)
     return quick(scenario, repeat, root, device, progress)
+
+
+def brief(scenario, repeat, root, device, progress, scratch=None):
+    time.sleep(0.05)
+    return quick(scenario, repeat, root, device, progress)

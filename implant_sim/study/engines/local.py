@@ -8,6 +8,7 @@ import sys
 import types
 from collections.abc import Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -36,30 +37,35 @@ class Local(Engine):
 
     def __init__(self, jobs: int, threads: int, memory_b: float | None = None) -> None:
         self._memory_b = memory_b
-        self._slots = jobs + 1  # one waits, so that a worker that ends finds its next task there
-        context = _Quiet()
-        self._progress = context.RawArray("d", self._slots)
-        self._pids = context.RawArray("q", self._slots)
-        self._free = list(range(self._slots))
+        self._context = _Quiet()
+        self._progress = self._context.RawArray("d", jobs)
+        self._pids = self._context.RawArray("q", jobs)
+        self._begin = (os.getpid(), threads, self._progress, self._pids)
+        # A pool for each worker: those that share one share locks, too, and one that is killed
+        # while it holds them, or before its first task, would break the pool of all.
+        self._pools = [self._pool() for _ in range(jobs)]
+        self._free = list(range(jobs))
         self._killed: dict[int, str] = {}
-        self._pool = ProcessPool(
-            max_workers=jobs,
-            initializer=_begin,
-            initargs=(os.getpid(), threads, self._progress, self._pids),
-            context=context,
+
+    def _pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=1, initializer=_begin, initargs=self._begin, context=self._context
         )
 
     @property
     @override
     def capacity(self) -> int:
-        return self._slots
+        return len(self._pools)
 
     @override
     def submit(self, task: Task) -> Future[str]:
         slot = self._free.pop()
         self._progress[slot], self._pids[slot] = 0.0, 0
+        if not self._pools[slot].active:
+            _end(self._pools[slot])
+            self._pools[slot] = self._pool()
         told = Future[str]()
-        inner = self._pool.schedule(_call, args=(slot, task), timeout=task.timeout_s)
+        inner = self._pools[slot].schedule(_call, args=(slot, task), timeout=task.timeout_s)
 
         def pass_on(ended: Future[str]) -> None:
             self._pids[slot] = 0
@@ -67,7 +73,7 @@ class Local(Engine):
             self._free.append(slot)
             try:
                 told.set_result(ended.result())
-            except ProcessExpired as error:
+            except (ProcessExpired, BrokenProcessPool) as error:
                 told.set_exception(MemoryError(why) if why else DiedError(_how(error)))
             except BaseException as error:  # cancelled by `close`, too
                 told.set_exception(error)
@@ -100,12 +106,22 @@ class Local(Engine):
 
     @override
     def close(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        for pool in self._pools:
+            pool.stop()  # type: ignore[no-untyped-call]
+        for pool in self._pools:
+            _end(pool)
 
 
-def _how(error: ProcessExpired) -> str:
-    return f"exit status {error.exitcode}" + ("; out of memory?" if error.exitcode == -9 else "")
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
+
+
+def _how(error: ProcessExpired | BrokenProcessPool) -> str:
+    code = getattr(error, "exitcode", None)
+    if code is None:
+        return "before it could begin"
+    return f"exit status {code}" + ("; out of memory?" if code == -signal.SIGKILL else "")
 
 
 # In the worker.
