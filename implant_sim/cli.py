@@ -86,6 +86,9 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
         if dry_run:
             _dry_run(study, folder, jobs, as_json)
             return
+        from implant_sim.study import limits
+
+        limits.refuse_declared(study)  # before pandas is loaded
         from implant_sim.study.coordinate import Options, coordinate
         from implant_sim.study.engines import Choice
         from implant_sim.study.run import simulate
@@ -388,15 +391,19 @@ def _dry_run(study: Study, folder: Path, jobs: int | None, as_json: bool) -> Non
         plan = {"runs": need.runs, "repeats": need.repeats, "jobs": workers, "out": str(folder)}
         plan["skipped"] = len(study.skipped)
         terminal.print_json(
-            plan | {"memory_b": workers * need.memory_b, "disk_b": need.disk_b, "points": points}
+            plan
+            | {"memory_b": workers * need.memory_b, "disk_b": need.disk_b}
+            | {"training_s": need.training_s / workers, "points": points}
         )
         return
+    took_s = need.training_s / workers
     for point in study.points:
         terminal.say(f"point {point.index}: {axes_text(point.axes) or study.name}")
     terminal.say(
         f"{need.points} points x {need.repeats} repeats = {need.runs} runs, {workers} at a time; "
         f"about {workers * need.memory_b / 1e9:.1f} GB of memory and {need.disk_b / 1e6:.0f} MB "
         f"of disk in {folder}"
+        + (f"; roughly {terminal.duration(took_s)} of training" if took_s else "")
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "complain",
+    "duration",
     "json_text",
     "print_budget",
     "print_budgets",
@@ -72,6 +73,14 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def duration(seconds: float) -> str:
+    """A time for people, rounded."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def say(text: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +13,7 @@ from pydantic import Field, model_validator
 from sbtt_models.signals import Recording
 from sbtt_models.spec import Fraction, Spec
 
-__all__ = ["FileSplit", "RecordingSource", "Shares"]
+__all__ = ["Declared", "FileSplit", "RecordingSource", "Shares"]
 
 
 class Shares(Spec):
@@ -30,6 +32,10 @@ class Shares(Spec):
                 f"{self.test:g} = {total:g}; give all three"
             )
         return self
+
+    def padded(self, n_bins: int) -> int:
+        """At most so many bins has a continuous recording in three blocks, each as the longest."""
+        return 3 * math.ceil(max(self.train, self.valid, self.test) * n_bins)
 
 
 class FileSplit(Shares):
@@ -55,8 +61,23 @@ class FileSplit(Shares):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The size of a recording that was not made yet; at least what it will be."""
+
+    n_bins: int
+    """Of all trials."""
+    n_channels: int
+    bin_s: float
+
+
 class RecordingSource(Spec, ABC):
     """A place that a recording comes from. One method: `load`."""
+
+    @property
+    def declared(self) -> Declared | None:
+        """How large `load` will find it, where that is known without loading."""
+        return None
 
     @abstractmethod
     def load(self, root: Path) -> Recording:

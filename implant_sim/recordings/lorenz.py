@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from implant_sim.recordings import splits
 from implant_sim.recordings.assemble import Draft, Piece, assemble, check_size
-from implant_sim.recordings.base import FileSplit, RecordingSource, Shares
+from implant_sim.recordings.base import Declared, FileSplit, RecordingSource, Shares
 from sbtt_models.signals import Recording, Split
 from sbtt_models.spec import Hertz, Seconds
 
@@ -79,6 +79,15 @@ class LorenzSource(RecordingSource):
         if self.mean_rate_hz * self.bin_s > 1000:
             raise ValueError("mean_rate x bin exceeds 1000 spikes in a bin; lower one of them")
         return self
+
+    @property
+    @override
+    def declared(self) -> Declared:
+        if self.duration_s is not None:
+            n_bins = self.split.padded(max(1, round(self.duration_s / self.bin_s)))
+        else:
+            n_bins = self.conditions * self.trials * self.bins
+        return Declared(n_bins, self.channels, self.bin_s)
 
     @override
     def load(self, root: Path) -> Recording:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from implant_sim.recordings import splits
 from implant_sim.recordings.assemble import WINDOW_S, Draft, Piece, assemble, check_size
-from implant_sim.recordings.base import FileSplit, RecordingSource, Shares
+from implant_sim.recordings.base import Declared, FileSplit, RecordingSource, Shares
 from sbtt_models.signals import Population, Recording
 from sbtt_models.spec import DataError, Hertz, Seconds
 
@@ -95,6 +95,12 @@ class PoissonSource(RecordingSource):
     def n_entries(self) -> int:
         """Bins times channels, gaps between blocks included."""
         return self._bins * (self.trials or 1) * self.channels
+
+    @property
+    @override
+    def declared(self) -> Declared:
+        n_bins = self._bins * self.trials if self.trials else self.split.padded(self._bins)
+        return Declared(n_bins, self.channels, self.bin_s)
 
     @property
     def _bins(self) -> int:

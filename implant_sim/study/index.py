@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import sys
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -101,24 +102,32 @@ class Index:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         if not self._path.exists():
-            # two that create it at once would find it locked, whatever their patience
-            with files.exclusive(self._folder, _BUSY_S), self._connection() as base:
-                base.execute(f"PRAGMA user_version = {_VERSION}")
-                base.execute(
-                    "CREATE TABLE IF NOT EXISTS points"
-                    "(key TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL)"
-                )
-        with self._connection() as base:
+            self._create()
+        with self._connection(self._path) as base:
             (version,) = base.execute("PRAGMA user_version").fetchone()
             if version != _VERSION:
                 raise sqlite3.DatabaseError(f"of version {version}")
             yield base
 
+    def _create(self) -> None:
+        """Put an empty one in place, in one step: nobody sees it half made."""
+        with files.exclusive(self._folder, _BUSY_S):
+            if self._path.exists():  # another was quicker
+                return
+            draft = self._path.with_name(f"{self._path.name}.tmp-{uuid.uuid4().hex[:12]}")
+            with self._connection(draft) as base:
+                base.execute(
+                    "CREATE TABLE points"
+                    "(key TEXT PRIMARY KEY, stamp TEXT NOT NULL, content TEXT NOT NULL)"
+                )
+                base.execute(f"PRAGMA user_version = {_VERSION}")
+            draft.replace(self._path)
+
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)) as base:
+    def _connection(self, path: Path) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as base:
             # write-ahead logs need shared memory, which no network file system has
-            base.execute(f"PRAGMA journal_mode = {'DELETE' if _is_remote(self._path) else 'WAL'}")
+            base.execute(f"PRAGMA journal_mode = {'DELETE' if _is_remote(path) else 'WAL'}")
             base.execute("PRAGMA synchronous = FULL")
             yield base
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import psutil
 
 from implant_sim.hardware.streaming import Need
-from implant_sim.study.scenario import Point, Study
+from implant_sim.recordings import AnyRecording
+from implant_sim.recordings.base import Declared
+from implant_sim.study.duration import epoch_s
+from implant_sim.study.scenario import Scenario, Study
 from sbtt_models.spec import LimitError
 
 __all__ = [
@@ -19,7 +22,9 @@ __all__ = [
     "jobs_that_fit",
     "predict",
     "refuse_counting",
+    "refuse_declared",
     "refuse_disk",
+    "refuse_memory",
     "refuse_table",
 ]
 
@@ -42,6 +47,7 @@ _DISK_B_PER_ENTRY = 3.5
 _DISK_B_PER_POINT = 2e6
 """Weights and tables. [byte]"""
 _SHARE = 0.7
+_SMALL = 1_000_000
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -59,6 +65,8 @@ class Prediction:
     """Of one worker, at its peak. [byte]"""
     disk_b: float
     """Of the whole run folder. [byte]"""
+    training_s: float
+    """Of all runs on one core, roughly, if none stops early; of decoders trained in epochs. [s]"""
 
     @property
     def runs(self) -> int:
@@ -67,27 +75,28 @@ class Prediction:
 
 
 def predict(study: Study) -> Prediction:
-    """Load each different recording once, and say what its points will need.
+    """Say what the points will need; a recording that tells its size is not loaded for it.
 
     Raises
     ------
     DataError
         If a recording cannot be read.
     LimitError
-        If a recording alone is too large.
+        If a recording alone is too large, or one epoch takes longer than a point may.
     """
-    sizes: dict[str, int] = {}
-    bin_s: dict[str, float] = {}
-    total, finest = 0, 1
+    sizes: dict[str, Declared] = {}
+    total, finest, seconds = 0, 1, 0.0
     for point in study.points:
-        key = _recording_key(point)
+        scenario = point.scenario
+        key = scenario.recording.model_dump_json()
         if key not in sizes:
-            recording = point.scenario.recording.load(study.root)
-            sizes[key], bin_s[key] = recording.counts.size, recording.bin_s
-        total += sizes[key] * study.repeats
-        if dwell_s := point.scenario.schedule.dwell_s:
-            finest = max(finest, round(bin_s[key] / dwell_s))
-    largest = max(sizes.values())
+            sizes[key] = _size(scenario.recording, study.root)
+        size = sizes[key]
+        total += size.n_bins * size.n_channels * study.repeats
+        seconds += _training_s(scenario, size) * study.repeats
+        if dwell_s := scenario.schedule.dwell_s:
+            finest = max(finest, round(size.bin_s / dwell_s))
+    largest = max(size.n_bins * size.n_channels for size in sizes.values())
     runs = len(study.points) * study.repeats
     return Prediction(
         points=len(study.points),
@@ -96,16 +105,50 @@ def predict(study: Study) -> Prediction:
         steps_per_bin=finest,
         memory_b=_BASE_B + _b_per_entry(finest) * largest,
         disk_b=_DISK_B_PER_ENTRY * total + _DISK_B_PER_POINT * runs,
+        training_s=seconds,
     )
+
+
+def refuse_declared(study: Study) -> None:
+    """Refuse at once a recording whose size is known and too large for the memory.
+
+    Raises
+    ------
+    LimitError
+        Naming need, bound, and what would fit.
+    """
+    sizes = [point.scenario.recording.declared for point in study.points]
+    entries = max((s.n_bins * s.n_channels for s in sizes if s is not None), default=0)
+    if entries > _SMALL:  # the machine is not asked about less
+        refuse_memory(entries, 1)
+
+
+def _size(source: AnyRecording, root: Path) -> Declared:
+    if source.declared is not None:
+        return source.declared
+    recording = source.load(root)
+    n_channels = recording.counts.shape[2]
+    return Declared(recording.counts.size // n_channels, n_channels, recording.bin_s)
+
+
+def _training_s(scenario: Scenario, size: Declared) -> float:
+    """Of one run, all epochs; refused where the limit would end it in its first."""
+    epoch = epoch_s(scenario.decoder, size.n_bins, size.n_channels)
+    if epoch is None:
+        return 0.0
+    most_s = scenario.time_limit_s
+    if most_s is not None and epoch > most_s:
+        raise LimitError(
+            f"one epoch over {size.n_bins:,} bins of {size.n_channels:,} channels takes about "
+            f"{epoch:,.0f} s, and time_limit is {most_s:g} s, which is enough for "
+            f"{int(size.n_bins * most_s / epoch):,} bins: raise time_limit, or take fewer trials"
+        )
+    return epoch * scenario.training.epochs
 
 
 def _b_per_entry(steps_per_bin: int) -> float:
     extra = _MEMORY_B_PER_STEP * steps_per_bin if steps_per_bin > 1 else 0.0
     return _MEMORY_B_PER_ENTRY + extra
-
-
-def _recording_key(point: Point) -> str:
-    return point.scenario.recording.model_dump_json()
 
 
 def allowed_memory_b() -> float:
@@ -127,17 +170,30 @@ def jobs_that_fit(prediction: Prediction, wanted: int) -> int:
     LimitError
         If not even one fits.
     """
-    allowed = allowed_memory_b()
+    allowed = refuse_memory(prediction.entries, prediction.steps_per_bin)
     fitting = int(allowed // prediction.memory_b)
-    if fitting < 1:
-        largest = max(0.0, (allowed - _BASE_B) / _b_per_entry(prediction.steps_per_bin))
+    return min(wanted, fitting)
+
+
+def refuse_memory(entries: int, steps_per_bin: int) -> float:
+    """Refuse a point that does not fit; else, how much memory all workers may use. [byte]
+
+    Raises
+    ------
+    LimitError
+        Naming need, bound, and what would fit.
+    """
+    allowed, per_entry = allowed_memory_b(), _b_per_entry(steps_per_bin)
+    memory_b = _BASE_B + per_entry * entries
+    if memory_b > allowed:
+        largest = max(0.0, (allowed - _BASE_B) / per_entry)
         raise LimitError(
-            f"a point of {prediction.entries:,} (trial, bin, channel) entries needs about "
-            f"{prediction.memory_b / 1e9:.1f} GB of memory; {allowed / 1e9:.1f} GB may be used; "
+            f"a point of {entries:,} (trial, bin, channel) entries needs about "
+            f"{memory_b / 1e9:.1f} GB of memory; {allowed / 1e9:.1f} GB may be used; "
             f"at most {int(largest):,} entries fit: take fewer trials or channels, wider bins, or "
             "a longer dwell"
         )
-    return min(wanted, fitting)
+    return allowed
 
 
 def refuse_counting(need: Need, time_limit_s: float | None) -> None:

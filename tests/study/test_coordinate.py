@@ -312,3 +312,55 @@ def test_a_file_is_no_run_folder(tmp_path):
     (tmp_path / "o").write_text("x")
     with pytest.raises(SpecError, match="is a file"):
         coordinate(load(study_fakes.tiny()), tmp_path / "o", study_fakes.quick, Options())
+
+
+class TestPredictions:
+    @pytest.mark.parametrize(
+        "recording",
+        [
+            {"kind": "lorenz", "variant": "demo"},
+            {"kind": "lorenz", "channels": 3, "conditions": 2, "trials": 4, "bins": 7},
+            {"kind": "lorenz", "channels": 3, "duration": "60 s"},
+            {"kind": "poisson", "channels": 3, "rate": "5 Hz", "duration": "60 s", "bin": "20 ms"},
+            {"kind": "poisson", "channels": 3, "rate": "5 Hz", "duration": "1 s", "bin": "20 ms",
+             "trials": 9},
+        ],
+    )  # fmt: skip
+    def test_a_size_that_is_declared_is_the_size(self, recording):
+        source = load(study_fakes.tiny(recording=recording)).points[0].scenario.recording
+        counts, declared = source.load(Path()).counts, source.declared
+        assert declared.n_channels == counts.shape[2]
+        assert declared.n_bins * declared.n_channels >= counts.size
+        if "duration" not in recording or "trials" in recording:
+            assert declared.n_bins * declared.n_channels == counts.size
+
+    def test_a_huge_recording_is_refused_at_once_and_nothing_is_made(self, monkeypatch):
+        huge = {
+            "kind": "lorenz",
+            "channels": 1000,
+            "conditions": 1000,
+            "trials": 1000,
+            "bins": 1000,
+        }
+        study = load(study_fakes.tiny(recording=huge))
+        monkeypatch.setattr(type(study.points[0].scenario.recording), "load", None)
+        begun = time.perf_counter()
+        with pytest.raises(LimitError, match=r"1,000,000,000,000 .* at most [0-9,]+ entries fit"):
+            limits.refuse_declared(study)
+        assert time.perf_counter() - begun < 0.2
+        with pytest.raises(LimitError, match="entries fit"):
+            limits.jobs_that_fit(limits.predict(study), 1)
+
+    def test_training_time_grows_with_size_and_is_refused_where_no_epoch_fits(self):
+        def study(trials, **changes):
+            recording = {**study_fakes.TINY["recording"], "trials": trials}
+            return load(study_fakes.tiny(
+                recording=recording, decoder={"kind": "autoencoder"}, **changes
+            ))  # fmt: skip
+
+        short, long = (limits.predict(study(trials)).training_s for trials in (4, 40))
+        assert 9.9 < long / short < 10.1
+        assert limits.predict(study(4, repeats=3)).training_s == pytest.approx(3 * short)
+        assert limits.predict(study_of([1])).training_s == 0  # smoothing has no epochs
+        with pytest.raises(LimitError, match=r"time_limit is 0\.001 s, which is enough for"):
+            limits.predict(study(4000, time_limit="1 ms"))

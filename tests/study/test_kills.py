@@ -89,7 +89,7 @@ def workers_of(process):
 def kill_at_random(out, name, repeats, kills, rng, pause_s):
     """Start, kill and start again, until so many kills are done; then run to the end."""
     process, victims, at_work = start(out, name, repeats), [], 0
-    for kind in ["worker", "worker", "worker", "coordinator", "both"] * (kills // 5):
+    for kind in [*["worker"] * 8, "coordinator", "both"] * (kills // 10):
         if process.poll() is not None:
             process = start(out, name, repeats)
         while process.poll() is None and not (victims := workers_of(process)):
@@ -114,7 +114,7 @@ def kill_at_random(out, name, repeats, kills, rng, pause_s):
 
 def test_twenty_random_kills(tmp_path, log):
     """Of workers, of coordinators, of both; the stub takes a twentieth of a second."""
-    out, repeats = tmp_path / "o", 120
+    out, repeats = tmp_path / "o", 60
     at_work = kill_at_random(out, "brief", repeats, 20, random.Random(0), (0.1, 0.5))
     assert at_work >= 18
     runs = Counter(log.read_text().splitlines())
