@@ -2,7 +2,7 @@
 
     python -m benchmarks.engines.measure [resume commit start gain]
 
-Prints the tables of `benchmarks/engines/README.md`.
+Prints a line for each. Nothing else should run on the machine meanwhile.
 """
 
 from __future__ import annotations
