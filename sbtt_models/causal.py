@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
-from sbtt_models.batches import StreamOnDevice
+from sbtt_models.batches import Batch, StreamOnDevice
 from sbtt_models.device import threads
-from sbtt_models.nets.base import Network
+from sbtt_models.inference import Inference
 from sbtt_models.online import Step, WindowStep, refuse_long_wait
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.windows import cut, up_to
@@ -23,7 +23,7 @@ __all__ = ["causal_rates", "steps_of", "whole_rates"]
 
 
 def causal_rates(
-    network: Network, stream: MaskedStream, window_bins: int, wait: int, batch: int
+    inference: Inference, stream: MaskedStream, window_bins: int, wait: int, batch: int
 ) -> Float32[np.ndarray, "trial bin channel"]:
     """Rates of each bin from the window that ends `wait` bins after it, or with its trial.
 
@@ -41,31 +41,31 @@ def causal_rates(
     """
     if int(stream.lengths.max()) > window_bins:
         refuse_long_wait(wait, window_bins)
-    device = next(network.parameters()).device
+    device = next(inference.network.parameters()).device
     data = StreamOnDevice.of(stream, window_bins, device)
     rates = np.zeros(stream.counts.shape, np.float32)
     for windows, bins in up_to(stream.lengths, window_bins, wait):
         at = torch.from_numpy(bins - windows.start).to(device)
         pieces = []
-        for number, (counts, exposure) in enumerate(data.batches(windows, batch)):
-            rows = torch.arange(counts.shape[0], device=device)
-            log_rates = network(counts, exposure).log_rates
-            pieces.append(log_rates[rows, at[number * batch :][: len(rows)]].exp().cpu().numpy())
+        for number, part in enumerate(data.batches(windows, batch)):
+            rows = torch.arange(part.counts.shape[0], device=device)
+            expected = inference.expected(part)
+            pieces.append(expected[rows, at[number * batch :][: len(rows)]].cpu().numpy())
         rates[windows.trial, bins] = np.concatenate(pieces)
     return rates
 
 
 def whole_rates(
-    network: Network, stream: MaskedStream, window_bins: int, batch: int
+    inference: Inference, stream: MaskedStream, window_bins: int, batch: int
 ) -> Float32[np.ndarray, "trial bin channel"]:
     """Rates of a network that looks back only, run once through each trial."""
     n_bins = int(stream.lengths.max())
-    data = StreamOnDevice.of(stream, n_bins, next(network.parameters()).device)
+    data = StreamOnDevice.of(stream, n_bins, next(inference.network.parameters()).device)
     windows = cut(stream.lengths, np.arange(stream.lengths.size), n_bins, n_bins)
     rates = np.zeros(stream.counts.shape, np.float32)
     pieces = [
-        network(counts, exposure).log_rates.exp().cpu().numpy()
-        for counts, exposure in data.batches(windows, max(batch * window_bins // n_bins, 1))
+        inference.expected(part).cpu().numpy()
+        for part in data.batches(windows, max(batch * window_bins // n_bins, 1))
     ]
     rates[:, :n_bins] = np.concatenate(pieces)
     rates[~within(stream.lengths, stream.counts.shape[1])] = 0.0
@@ -73,20 +73,19 @@ def whole_rates(
 
 
 def steps_of(
-    network: Network, n_channels: int, window_bins: int, wait: int, n_threads: int
+    inference: Inference, n_channels: int, window_bins: int, wait: int, n_threads: int
 ) -> Callable[[], Step]:
     """Make what infers a trial bin by bin, as :func:`causal_rates` infers it at once."""
-    network.eval()
-    if network.endless:
-        return network.recurrence
+    if inference.network.endless and inference.shown is None:
+        return inference.network.recurrence
     refuse_long_wait(wait, window_bins)
-    device = next(network.parameters()).device
+    device = next(inference.network.parameters()).device
 
     def infer(
         counts: Float32[np.ndarray, "bin channel"], exposure: Float32[np.ndarray, "bin channel"]
     ) -> Float[np.ndarray, "bin channel"]:
         seen = [torch.from_numpy(rows[None]).to(device) for rows in (counts, exposure)]
         with threads(n_threads), torch.no_grad():
-            return network(*seen).log_rates[0].exp().cpu().numpy()
+            return inference.expected(Batch(*seen))[0].cpu().numpy()
 
     return lambda: WindowStep(infer, window_bins, wait, n_channels)

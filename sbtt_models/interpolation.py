@@ -42,7 +42,7 @@ def interpolate(
     inside = within(stream.lengths, n_bins).astype(np.float32)[:, :, None]
     rates = blur(filled * inside, sd_bins, None)
     rates /= np.maximum(blur(inside, sd_bins, None), _TINY)
-    return np.maximum(rates, _LEAST_SHARE * means).astype(np.float32)
+    return np.maximum(rates, _least(stream.real, means)).astype(np.float32)
 
 
 def interpolate_so_far(
@@ -51,7 +51,7 @@ def interpolate_so_far(
     """What :func:`interpolate` makes of each bin from the samples up to `wait` bins after it."""
     n_trials, n_bins, n_channels = stream.counts.shape
     inside = within(stream.lengths, n_bins)
-    running = _Interpolated(sd_bins, means, wait, n_trials)
+    running = _Interpolated(sd_bins, means, wait, n_trials, stream.real)
     rates = np.zeros(stream.counts.shape, np.float32)
     nothing, nowhere = np.zeros((n_trials, n_channels)), np.zeros(n_trials, bool)
     for t in range(n_bins + wait):
@@ -87,15 +87,25 @@ class InterpolationStep(Step):
         return np.stack(late) if late else np.zeros((0, self.n_channels))
 
 
+def _least(real: bool, means: Float[np.ndarray, " channel"]) -> Float[np.ndarray, " channel"]:
+    """What is inferred is at least this; real values have no bound."""
+    return np.full(means.shape, -np.inf) if real else _LEAST_SHARE * means
+
+
 class _Interpolated:
     """The last bins of some trials: lines between the samples so far, the last one held."""
 
     def __init__(
-        self, sd_bins: float, means: Float[np.ndarray, " channel"], wait: int, n_trials: int
+        self,
+        sd_bins: float,
+        means: Float[np.ndarray, " channel"],
+        wait: int,
+        n_trials: int,
+        real: bool = False,
     ) -> None:
         past = reach(sd_bins)
         ahead = min(wait, past)
-        self._least = _LEAST_SHARE * means
+        self._least = _least(real, means)
         self._back = np.arange(past + wait, -1, -1)[:, None]  # bins before the newest
         self._weight = np.zeros(past + wait + 1)
         self._weight[: past + ahead + 1] = kernel(sd_bins)[: past + ahead + 1]

@@ -105,6 +105,8 @@ class Validation:
     entries: Bool[np.ndarray, "sequence bin channel"]
     means: Float[np.ndarray, " channel"]
     lookahead: int | None
+    real: bool
+    """Values are real numbers: errors are squared."""
 
     @classmethod
     def of(
@@ -123,11 +125,18 @@ class Validation:
         hidden = np.where(entries, 0.0, whole.exposure)
         shown = Batch.made(np.where(entries, 0.0, whole.counts), hidden, whole.lengths)
         exposure = whole.exposure[entries]
-        return cls(shown, whole.counts[entries], exposure, entries, means, lookahead)
+        counts = whole.counts[entries]
+        return cls(shown, counts, exposure, entries, means, lookahead, stream.real)
 
     def loss(self, model: LatentModel) -> float:
-        """Poisson loss of the hidden entries, without terms that no rate changes. [nat/entry]"""
-        rates = positive(model.rates(self.shown, self.lookahead), self.means)[self.entries]
+        """Poisson loss of the hidden entries, without terms that no rate changes. [nat/entry]
+
+        Of real values, the mean square error of what a full bin would be.
+        """
+        rates = model.rates(self.shown, self.lookahead)
+        if self.real:
+            return float(np.square(self.counts / self.exposure - rates[self.entries]).mean())
+        rates = positive(rates, self.means)[self.entries]
         return float((rates * self.exposure - self.counts * np.log(rates)).mean())
 
 

@@ -13,12 +13,11 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from sbtt_models import kept
-from sbtt_models.batches import StreamOnDevice
+from sbtt_models.batches import Batch, StreamOnDevice
 from sbtt_models.checkpoint import Checkpoints, State
 from sbtt_models.decoders.base import NeuralSpec, Progress, Setting
 from sbtt_models.device import device_of, kept_memory, seeded, threads
 from sbtt_models.learning_rate import LearningRate
-from sbtt_models.means import channel_rates
 from sbtt_models.nets.base import Network
 from sbtt_models.objective import Objective
 from sbtt_models.online import refuse_long_wait
@@ -27,6 +26,7 @@ from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import DataError, DivergedError
 from sbtt_models.trained import INFER_BATCH, FittedNetwork, begin_from, freeze_all_but
 from sbtt_models.training import Training
+from sbtt_models.visible import refuse_hiding, visible
 from sbtt_models.windows import Windows, cut
 
 __all__ = ["advance", "finish", "train"]
@@ -94,13 +94,15 @@ def _ready(
     start = time.perf_counter()
     device = device_of(setting.device)
     n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
+    spec.likelihood.check(stream)
+    refuse_hiding(spec, stream, n_bins)
     with threads(training.threads), seeded(setting.seed, device), kept_memory():
-        rates = channel_rates(stream.trials(stream.split.train))
-        log_mean = torch.from_numpy(np.log(rates).astype(np.float32))
         inside = stream.lengths[stream.split.train].sum() * stream.n_channels
         sampled = float(stream.observed[stream.split.train].sum() / inside)
         spec = spec.suited_to(sampled)
-        network = spec.build(stream.n_channels, n_bins, log_mean).to(device)
+        alone = spec.likelihood.start(stream.trials(stream.split.train))
+        n_external = 0 if stream.external is None else stream.external.shape[2]
+        network = spec.network(torch.from_numpy(alone), n_bins, n_external).to(device)
         if not network.endless and int(stream.lengths.max()) > n_bins:
             refuse_long_wait(spec.waits or 0, n_bins)
         if setting.start is not None:
@@ -136,7 +138,8 @@ class _Loop:
         # with the mask as input the encoder knows what is missing; without, the published scale
         scale = 1.0 if spec.mask_input else 1.0 / (1.0 - hidden)
         noise = torch.Generator(device).manual_seed(setting.seed)
-        self.objective = Objective(hidden, scale, noise)
+        shown = visible(spec, n_bins, stream.n_channels, device)
+        self.objective = Objective(hidden, scale, noise, network.head, shown)
         self.stride = max(n_bins // 2, 1)
         self.valid = cut(stream.lengths, stream.split.valid, n_bins, self.stride)
         self.hidden = self._hide_validation(device)
@@ -165,9 +168,9 @@ class _Loop:
         share = self.training.withheld_validation
         hidden: list[Bool[Tensor, "batch bin channel"] | None] = []
         judged = 0
-        for _, exposure in self.data.batches(self.valid, INFER_BATCH):
-            entries = (torch.rand(exposure.shape, generator=draw) < share).to(device)
-            judged += int((entries & (exposure > 0)).sum())
+        for batch in self.data.batches(self.valid, INFER_BATCH):
+            entries = (torch.rand(batch.exposure.shape, generator=draw) < share).to(device)
+            judged += int((entries & (batch.exposure > 0)).sum())
             hidden.append(entries if share > 0 else None)
         if share > 0 and judged == 0:  # so few samples that the draw took none: judge all
             return [torch.ones_like(batch) for batch in hidden if batch is not None]
@@ -187,6 +190,7 @@ class _Loop:
             len(self.history),
             self.seconds,
             tuple(self.history),
+            0 if self.stream.external is None else self.stream.external.shape[2],
         )
 
     @property
@@ -294,8 +298,8 @@ class _Loop:
         order = self.rng.permutation(windows.trial.size)
         windows = Windows(windows.trial[order], windows.start[order], self.n_bins)
         steps: list[dict[str, Tensor]] = []
-        for counts, exposure in self.data.batches(windows, self.training.batch_size):
-            steps.append(self._step(counts, exposure, epoch))
+        for batch in self.data.batches(windows, self.training.batch_size):
+            steps.append(self._step(batch, epoch))
         # read back once per epoch, so that an accelerator never waits inside one
         values = {
             name: torch.stack([step[name] for step in steps]).cpu().numpy() for name in steps[0]
@@ -303,15 +307,10 @@ class _Loop:
         self._refuse_non_finite(epoch, values)
         return {name: float(value.mean()) for name, value in values.items()}
 
-    def _step(
-        self,
-        counts: Float[Tensor, "batch bin channel"],
-        exposure: Float[Tensor, "batch bin channel"],
-        epoch: int,
-    ) -> dict[str, Tensor]:
+    def _step(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         """One step of the optimiser; the terms of the loss and the norm of its gradient."""
         ramp = min(epoch / self.training.ramp_epochs, 1.0) if self.training.ramp_epochs else 1.0
-        terms = self.objective.terms(self.network, counts, exposure)
+        terms = self.objective.terms(self.network, batch)
         loss = terms["nll"] + ramp * sum(v for name, v in terms.items() if name != "nll")
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -342,7 +341,7 @@ class _Loop:
         self.network.eval()
         batches = self.data.batches(self.valid, INFER_BATCH)
         judged = [
-            self.objective.judge(self.network, *batch, hidden)
+            self.objective.judge(self.network, batch, hidden)
             for batch, hidden in zip(batches, self.hidden, strict=True)
         ]
         # read back once, so that an accelerator waits once

@@ -22,6 +22,7 @@ __all__ = [
     "gaussian_kl",
     "poisson_nll",
     "selective_loss",
+    "student_t_kl",
 ]
 
 
@@ -183,15 +184,47 @@ def coordinated_dropout(
 
 
 def gaussian_kl(
-    mean: Float[Tensor, "batch dim"],
-    log_var: Float[Tensor, "batch dim"],
+    mean: Float[Tensor, "batch *bin dim"],
+    log_var: Float[Tensor, "batch *bin dim"],
     prior_mean: Float[Tensor, " dim"],
     prior_log_var: Float[Tensor, " dim"],
 ) -> Float[Tensor, ""]:
-    """KL divergence of diagonal Gaussians, summed over dimensions, mean over the batch. [nat]"""
+    """KL of diagonal Gaussians, summed over bins and dimensions, mean over the batch. [nat]"""
     ratio = (log_var - prior_log_var).exp()
     distance = (mean - prior_mean).square() / prior_log_var.exp()
-    return 0.5 * (ratio + distance - 1.0 + prior_log_var - log_var).sum(-1).mean()
+    kl = 0.5 * (ratio + distance - 1.0 + prior_log_var - log_var).sum(-1)
+    return kl.flatten(1).sum(1).mean() if kl.ndim > 1 else kl.mean()
+
+
+def student_t_kl(
+    sample: Float[Tensor, "batch bin dim"],
+    loc: Float[Tensor, "batch bin dim"],
+    log_scale: Float[Tensor, "batch bin dim"],
+    prior_loc: Float[Tensor, " dim"],
+    prior_log_scale: Float[Tensor, " dim"],
+    df: float,
+) -> Float[Tensor, ""]:
+    """One-sample KL between Student-t distributions of the same degrees of freedom.
+
+    Parameters
+    ----------
+    sample : Tensor
+        Drawn from the posterior given by `loc` and `log_scale`.
+    df : float
+        Degrees of freedom.
+
+    Returns
+    -------
+    Tensor
+        Summed over bins and dimensions, mean over the batch. [nat]
+    """
+
+    def log_density(centre: Tensor, log_width: Tensor) -> Tensor:  # but for what is common to both
+        square = ((sample - centre) * torch.exp(-log_width)).square()
+        return -log_width - 0.5 * (df + 1) * torch.log1p(square / df)
+
+    ratio = log_density(loc, log_scale) - log_density(prior_loc, prior_log_scale)
+    return ratio.sum((1, 2)).mean()
 
 
 def autoregressive_kl(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from sbtt_models.signals import MaskedStream
 
-__all__ = ["blur", "channel_rates", "kernel", "reach", "smoothed_rates"]
+__all__ = ["Moments", "blur", "channel_rates", "kernel", "reach", "smoothed_rates"]
 
 _SDS = 4.0  # [standard deviations] where a kernel ends
 _SPIKES = 0.5  # what the other channels weigh, in spikes; half a spike is Jeffreys' prior
@@ -22,7 +24,8 @@ def channel_rates(stream: MaskedStream) -> Float[np.ndarray, " channel"]:
     for the spikes :math:`k_c` and exposure :math:`e_c` of a channel and the mean :math:`\bar m` of
     all: the posterior mean under a Gamma prior of shape 1/2. Without it a channel that happened to
     be silent in training would have a rate of 0, and one later spike would cost infinitely much.
-    A channel never observed gets the mean of all.
+    A channel never observed gets the mean of all. Real values, which may be negative, are not
+    shrunk.
 
     Parameters
     ----------
@@ -32,12 +35,56 @@ def channel_rates(stream: MaskedStream) -> Float[np.ndarray, " channel"]:
     Returns
     -------
     numpy.ndarray
-        Positive. [spikes/bin]
+        Positive for counts. [spikes/bin]
     """
+    if stream.real:
+        return Moments.of(stream).mean
     exposure = stream.exposure.sum((0, 1), dtype=np.float64)
     spikes = stream.counts.sum((0, 1), dtype=np.float64)
     mean = max(spikes.sum() / max(exposure.sum(), 1e-9), _LEAST_RATE)
     return (spikes + _SPIKES) / (exposure + _SPIKES / mean)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """How the values of each channel are distributed over the bins observed."""
+
+    mean: Float[np.ndarray, " channel"]
+    """Of a full bin."""
+    variance: Float[np.ndarray, " channel"]
+    """Of a full bin."""
+    share: Float[np.ndarray, " channel"]
+    """Of the observed entries, those that are not 0."""
+
+    @classmethod
+    def of(cls, stream: MaskedStream, *, events_only: bool = False) -> Moments:
+        """Measure them over all trials.
+
+        A channel of which fewer than two entries are counted takes over the mean of all others.
+
+        Parameters
+        ----------
+        events_only : bool
+            Mean and variance of entries that are not 0.
+        """
+        observed = stream.observed
+        counted = observed & (stream.counts != 0) if events_only else observed
+        weight = np.where(counted, stream.exposure, 0).astype(np.float64)
+        total = np.maximum(weight.sum((0, 1)), 1e-9)
+        values = stream.counts.astype(np.float64)
+        mean = np.where(counted, values, 0).sum((0, 1)) / total
+        # parts of a bin have parts of its variance, so that each squared distance is divided
+        part = np.where(counted, stream.exposure, 1)
+        far = np.where(counted, (values - part * mean) ** 2 / part, 0).sum((0, 1))
+        n = counted.sum((0, 1))
+        variance = far / np.maximum(n, 1)
+        known = n > 1
+        if known.any():
+            mean = np.where(known, mean, mean[known].mean())
+            variance = np.where(known, variance, variance[known].mean())
+        seen = observed.sum((0, 1))
+        share = (observed & (stream.counts != 0)).sum((0, 1)) / np.maximum(seen, 1)
+        return cls(mean, variance, share)
 
 
 def smoothed_rates(

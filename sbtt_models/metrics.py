@@ -315,6 +315,12 @@ def _selected(
     if not keep.any():
         raise DataError("no entry is scored: the mask of scored entries is False everywhere")
     k = np.asarray(counts[keep], float)
+    bad = (k < 0) | (k != np.round(k)) if counts.dtype.kind == "f" else np.zeros(0, bool)
+    if bad.any():  # NaN is no count either
+        raise DataError(
+            f"{int(bad.sum())} scored values are no counts (first {k[bad][0]:g}), so that Poisson "
+            "scores say nothing of them; score real values by r2"
+        )
     mean = np.asarray(rates[keep], float)
     if not np.isfinite(mean).all():
         raise DataError(f"{int((~np.isfinite(mean)).sum())} scored rates are NaN or infinite")

@@ -9,32 +9,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sbtt_models.losses import coordinated_dropout, poisson_nll, selective_loss
+from sbtt_models.batches import Batch
+from sbtt_models.losses import coordinated_dropout
 from sbtt_models.nets.base import Inferred
+from sbtt_models.nets.likelihoods import Head
 
-__all__ = ["Objective", "entry_loss", "taught_loss"]
+__all__ = ["Objective"]
 
 Infer = Callable[..., Inferred]
 """A network, or a function that calls one."""
-
-
-def taught_loss(
-    inferred: Inferred,
-    counts: Float[Tensor, "batch bin channel"],
-    exposure: Float[Tensor, "batch bin channel"],
-    learns: Bool[Tensor, "batch bin channel"] | None,
-) -> Float[Tensor, ""]:
-    """Mean loss of the observed entries; those that `learns` marks send a gradient. [nat]"""
-    return selective_loss(inferred.log_rates, counts, exposure, learns)
-
-
-def entry_loss(
-    inferred: Inferred,
-    counts: Float[Tensor, "batch bin channel"],
-    exposure: Float[Tensor, "batch bin channel"],
-) -> Float[Tensor, "batch bin channel"]:
-    """Loss of each entry without a gradient, 0 where `exposure` is: for validation. [nat]"""
-    return poisson_nll(inferred.log_rates, counts, exposure)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,33 +29,37 @@ class Objective:
     input_scale: float
     """What the counts that are shown in training are multiplied with."""
     noise: torch.Generator
+    head: Head
+    """The likelihood."""
+    visible: Float[Tensor, "bin channel"] | None = None
+    """0 for entries that the encoder never sees, and is always taught; None: it may see all."""
 
-    def terms(
-        self,
-        infer: Infer,
-        counts: Float[Tensor, "batch bin channel"],
-        exposure: Float[Tensor, "batch bin channel"],
-    ) -> dict[str, Float[Tensor, ""]]:
+    def terms(self, infer: Infer, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """``nll`` and the penalties of a training batch."""
-        seen, seen_exposure, learns = counts, exposure, None
+        seen, seen_exposure, learns = batch.counts, batch.exposure, None
         if self.coordinated_dropout > 0:
             seen, seen_exposure, learns = coordinated_dropout(
-                counts, exposure, self.coordinated_dropout, self.noise
+                seen, seen_exposure, self.coordinated_dropout, self.noise
             )
-        inferred = infer(seen * self.input_scale, seen_exposure, self.noise)
-        nll = taught_loss(inferred, counts, exposure, learns)
-        return {"nll": nll, **inferred.penalties}
+        if self.visible is not None:
+            seen, seen_exposure = seen * self.visible, seen_exposure * self.visible
+            learns = None if learns is None else learns | (self.visible == 0)
+        inferred = infer(seen * self.input_scale, seen_exposure, self.noise, batch.external)
+        nll = self.head.loss(inferred.read_out, batch.counts, batch.exposure, learns)
+        return {"nll": nll, **inferred.penalties, **self.head.penalties()}
 
     def judge(
-        self,
-        infer: Infer,
-        counts: Float[Tensor, "batch bin channel"],
-        exposure: Float[Tensor, "batch bin channel"],
-        hidden: Bool[Tensor, "batch bin channel"] | None,
+        self, infer: Infer, batch: Batch, hidden: Bool[Tensor, "batch bin channel"] | None
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Summed loss of a batch, and its entries: those hidden; None hides none, judges all."""
-        if hidden is None:
-            inferred, judged = infer(counts, exposure), exposure
+        counts, exposure = batch.counts, batch.exposure
+        shown, judged = self.visible, exposure
+        if hidden is not None:
+            shown = ~hidden if shown is None else shown * ~hidden
+            judged = exposure * (shown == 0)
+        if shown is None:
+            inferred = infer(counts, exposure, None, batch.external)
         else:
-            inferred, judged = infer(counts * ~hidden, exposure * ~hidden), exposure * hidden
-        return entry_loss(inferred, counts, judged).sum(), judged.sign().sum()
+            inferred = infer(counts * shown, exposure * shown, None, batch.external)
+        loss = self.head.entries(inferred.read_out, counts, judged)
+        return loss.sum(), judged.sign().sum()

@@ -66,7 +66,8 @@ def digest_of_stream(stream: MaskedStream) -> str:
     """SHA-256 of what a training may look at."""
     split = stream.split
     digest = hashlib.sha256(repr((stream.counts.shape, stream.window_bins)).encode())
-    for array in (stream.counts, stream.exposure, stream.lengths, split.train, split.valid):
+    arrays = [stream.counts, stream.exposure, stream.lengths, split.train, split.valid]
+    for array in arrays if stream.external is None else [*arrays, stream.external]:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -23,6 +23,7 @@ __all__ = [
     "Recording",
     "Split",
     "as_counts",
+    "first_at",
     "within",
 ]
 
@@ -57,17 +58,20 @@ def as_counts(values: Shaped[np.ndarray, "..."], where: str) -> Int32[np.ndarray
         if bad.any():
             raise DataError(
                 f"{where}: {int(bad.sum())} of {values.size} counts are NaN or infinite (first at "
-                f"{_first(bad)}); mark missing samples in a mask of their own ('observed')"
+                f"{first_at(bad)}); mark missing samples in a mask of their own ('observed')"
             )
         bad = values != np.round(values)
         if bad.any():
             raise DataError(
                 f"{where}: {int(bad.sum())} of {values.size} counts are fractional (first "
-                f"{float(values[bad].flat[0])!r} at {_first(bad)}); give spikes per bin, not rates"
+                f"{float(values[bad].flat[0])!r} at {first_at(bad)}); give spikes per bin, not "
+                "rates"
             )
     bad = (values < 0) if values.dtype.kind in "if" else np.zeros(values.shape, bool)
     if bad.any():
-        raise DataError(f"{where}: {int(bad.sum())} counts are negative (first at {_first(bad)})")
+        raise DataError(
+            f"{where}: {int(bad.sum())} counts are negative (first at {first_at(bad)})"
+        )
     if values.size and float(values.max()) > MAX_COUNT:
         raise DataError(
             f"{where}: a count of {float(values.max()):g} in one bin exceeds {MAX_COUNT}; is this "
@@ -76,7 +80,8 @@ def as_counts(values: Shaped[np.ndarray, "..."], where: str) -> Int32[np.ndarray
     return values.astype(np.int32)
 
 
-def _first(bad: Bool[np.ndarray, "..."]) -> tuple[int, ...]:
+def first_at(bad: Bool[np.ndarray, "..."]) -> tuple[int, ...]:
+    """Index of the first entry that is True."""
     return tuple(int(i[0]) for i in np.nonzero(bad))
 
 
@@ -148,6 +153,9 @@ class Recording:
     """Files and digests that this came from."""
     origin: Int[np.ndarray, "trial 2"] | None = None
     """Trial or segment of the file that each trial came from, and the bin it starts with there."""
+    external: Float32[np.ndarray, "trial bin input"] | None = None
+    """What is known to drive the population from outside, such as a stimulus: decoders may use
+    it. Finite; 0 in padding."""
 
     def __post_init__(self) -> None:
         """Refuse what would give wrong numbers later."""
@@ -169,6 +177,7 @@ class Recording:
                 raise DataError(
                     f"{self.name}: {name} has shape {array.shape}, counts {self.counts.shape}"
                 )
+        _check_external(self.name, self.external, self.counts)
         last = max(
             int(part.max()) for part in (self.split.train, self.split.valid, self.split.test)
         )
@@ -267,8 +276,9 @@ class Detector:
 class MaskedStream:
     """What reaches the decoder: counts of the samples taken, and which they are."""
 
-    counts: Int32[np.ndarray, "trial bin channel"]
-    """Delivered spikes; 0 where not observed."""
+    counts: Int32[np.ndarray, "trial bin channel"] | Float32[np.ndarray, "trial bin channel"]
+    """Delivered spikes, int32; or real values such as deconvolved calcium events, float32. 0 where
+    not observed."""
     exposure: Float32[np.ndarray, "trial bin channel"]
     """Fraction of the bin with valid data. A partial count is Binomial(count, exposure)."""
     lengths: Int[np.ndarray, " trial"]
@@ -278,6 +288,8 @@ class MaskedStream:
     detector: Detector | None = None
     """None where counts are the spikes themselves. Decoders need not know it: they infer the
     rates of the counts, and `Detector.true` turns those into rates of spikes."""
+    external: Float32[np.ndarray, "trial bin input"] | None = None
+    """What is known to drive the population from outside; see `Recording.external`."""
 
     def __post_init__(self) -> None:
         """Refuse a count where nothing was observed: it would be a leak."""
@@ -289,11 +301,23 @@ class MaskedStream:
             raise DataError("stream: a count is given where exposure is 0; set it to 0")
         if not ((self.exposure >= 0) & (self.exposure <= 1)).all():
             raise DataError("stream: exposure must lie between 0 and 1")
+        if self.real and not np.isfinite(self.counts).all():
+            bad = ~np.isfinite(self.counts)
+            raise DataError(
+                f"stream: {int(bad.sum())} values are NaN or infinite (first at {first_at(bad)}); "
+                "mark missing ones by an exposure of 0, and set them to 0"
+            )
+        _check_external("stream", self.external, self.counts)
 
     @property
     def observed(self) -> Bool[np.ndarray, "trial bin channel"]:
         """Entries with any valid data."""
         return self.exposure > 0
+
+    @property
+    def real(self) -> bool:
+        """Whether the values are real numbers rather than counts."""
+        return self.counts.dtype.kind == "f"
 
     @property
     def n_channels(self) -> int:
@@ -307,12 +331,34 @@ class MaskedStream:
             counts=self.counts[index],
             exposure=self.exposure[index],
             lengths=self.lengths[index],
+            external=None if self.external is None else self.external[index],
         )
 
     def hide(self, entries: Bool[np.ndarray, "trial bin channel"]) -> MaskedStream:
         """The same stream with some entries unobserved."""
         return replace(
             self,
-            counts=np.where(entries, 0, self.counts).astype(np.int32),
+            counts=np.where(entries, 0, self.counts).astype(self.counts.dtype),
             exposure=np.where(entries, np.float32(0), self.exposure),
+        )
+
+
+def _check_external(
+    where: str,
+    external: Float32[np.ndarray, "a b input"] | None,
+    counts: Shaped[np.ndarray, "trial bin channel"],
+) -> None:
+    """Refuse external inputs that do not go with the counts."""
+    if external is None:
+        return
+    if external.shape[:2] != counts.shape[:2] or external.shape[2] == 0:
+        raise DataError(
+            f"{where}: external inputs have shape {external.shape}, counts {counts.shape}; they "
+            "need the same trials and bins, and at least one dimension"
+        )
+    bad = ~np.isfinite(external)
+    if bad.any():
+        raise DataError(
+            f"{where}: {int(bad.sum())} external inputs are NaN or infinite (first at "
+            f"{first_at(bad)}); give a value for every bin, 0 in padding"
         )

@@ -14,12 +14,14 @@ from sbtt_models.batches import StreamOnDevice
 from sbtt_models.causal import causal_rates, steps_of, whole_rates
 from sbtt_models.decoders.base import Adapt, Fitted, NeuralSpec
 from sbtt_models.device import device_of, threads
+from sbtt_models.inference import Inference
 from sbtt_models.nets.base import Network
 from sbtt_models.online import Online
 from sbtt_models.resume import weights_of
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import SpecError
+from sbtt_models.spec import DataError, SpecError
+from sbtt_models.visible import refuse_hiding, visible
 from sbtt_models.windows import cut, stitch
 
 __all__ = ["INFER_BATCH", "FittedNetwork", "begin_from", "freeze_all_but"]
@@ -42,30 +44,46 @@ class FittedNetwork:
     epochs: int
     train_s: float
     history: tuple[Mapping[str, float], ...] = field(repr=False)
+    n_external: int = 0
+    """Dimensions of the external inputs."""
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
-        """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        """Expected values of each full bin; see :class:`sbtt_models.decoders.base.Fitted`.
+
+        Raises
+        ------
+        DataError
+            Where the stream has other external inputs than the network was trained with.
+        """
+        refuse_hiding(self.spec, stream, self.window_bins)
+        self.refuse_external(stream)
         if self.spec.waits is not None:
             return self._causal_rates(stream, self.spec.waits)
         data = StreamOnDevice.of(stream, self.window_bins, next(self.network.parameters()).device)
         stride = max(self.window_bins // 4, 1)
         windows = cut(stream.lengths, np.arange(stream.lengths.size), self.window_bins, stride)
+        inference = self._inference(self.window_bins)
         with threads(self.threads), torch.no_grad():
-            self.network.eval()
             pieces = [
-                self.network(counts, exposure).log_rates.exp().cpu().numpy()
-                for counts, exposure in data.batches(windows, INFER_BATCH)
+                inference.expected(batch).cpu().numpy()
+                for batch in data.batches(windows, INFER_BATCH)
             ]
         return stitch(np.concatenate(pieces), windows, stream.counts.shape)
 
     def _causal_rates(
         self, stream: MaskedStream, wait: int
     ) -> Float32[np.ndarray, "trial bin channel"]:
+        n_bins = max(self.window_bins, int(stream.lengths.max()))
+        inference = self._inference(n_bins)
         with threads(self.threads), torch.no_grad():
-            self.network.eval()
             if self.network.endless:
-                return whole_rates(self.network, stream, self.window_bins, INFER_BATCH)
-            return causal_rates(self.network, stream, self.window_bins, wait, INFER_BATCH)
+                return whole_rates(inference, stream, self.window_bins, INFER_BATCH)
+            return causal_rates(inference, stream, self.window_bins, wait, INFER_BATCH)
+
+    def _inference(self, n_bins: int) -> Inference:
+        device = next(self.network.parameters()).device
+        shown = visible(self.spec, n_bins, self.n_channels, device)
+        return Inference(self.network.eval(), shown)
 
     def online(self, lookahead_bins: int | None = None) -> Online:
         """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
@@ -76,14 +94,35 @@ class FittedNetwork:
                 f"online: a look-ahead of {wait} bins, but this network was trained to wait for "
                 f"{own}; train another with decoder.lookahead_bins {wait}"
             )
+        if self.spec.likelihood.kind != "poisson" or self.n_external or self.spec.encoder_bins:
+            raise SpecError(
+                "online: takes counts alone; this network was trained on real values, with "
+                "external inputs, or to predict the end of a trial; ask for the rates of a whole "
+                "stream"
+            )
         place = self.n_channels, self.window_bins, wait, self.threads
-        return Online(steps_of(self.network, *place))
+        return Online(steps_of(self._inference(self.window_bins), *place))
 
     def saved(self) -> Saved:
         """Weights and settings."""
         names = ("n_channels", "window_bins", "threads", "n_parameters", "epochs", "train_s")
-        facts = {name: getattr(self, name) for name in names}
+        facts = {name: getattr(self, name) for name in (*names, "n_external")}
         return Saved(self.spec, weights_of(self.network.state_dict()), facts, self.history)
+
+    def refuse_external(self, stream: MaskedStream) -> None:
+        """Refuse a stream with other external inputs than the network was trained with.
+
+        Raises
+        ------
+        DataError
+            Says how many dimensions each has.
+        """
+        given = 0 if stream.external is None else stream.external.shape[2]
+        if given != self.n_external:
+            raise DataError(
+                f"stream: it has {given} external inputs, the network was trained with "
+                f"{self.n_external}; give the same ones"
+            )
 
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write weights, history and manifest."""
@@ -95,7 +134,8 @@ class FittedNetwork:
         place = device_of(device)
         n_channels, n_bins = saved.whole("n_channels", 1), saved.whole("window_bins", 1)
         with torch.device("meta"):  # nothing is allocated before its shape is known to be right
-            network: Network = spec.build(n_channels, n_bins, torch.zeros(n_channels))
+            start = torch.zeros(n_channels * spec.likelihood.width)
+            network = spec.network(start, n_bins, saved.whole("n_external"))
         state = {
             name: torch.from_numpy(saved.array(name, "float32", *value.shape)).clone().to(place)
             for name, value in network.state_dict().items()
@@ -111,6 +151,7 @@ class FittedNetwork:
             saved.whole("epochs"),
             saved.number("train_s"),
             tuple(saved.history),
+            saved.whole("n_external"),
         )
 
 

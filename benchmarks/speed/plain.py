@@ -40,8 +40,9 @@ class _Inputs(nn.Module):
         self.cell = nn.GRUCell(2 * encoder + factors, control)
         self.initial = nn.Parameter(torch.zeros(control))
         self.posterior = nn.Linear(control, 2 * outputs)
-        self.log_tau = nn.Parameter(torch.full((outputs,), math.log(10.0)))
-        self.log_noise_var = nn.Parameter(torch.full((outputs,), math.log(0.1)))
+        self.prior = nn.Module()
+        self.prior.log_tau = nn.Parameter(torch.full((outputs,), math.log(10.0)))
+        self.prior.log_noise_var = nn.Parameter(torch.full((outputs,), math.log(0.1)))
 
 
 class PlainLFADS(nn.Module):
@@ -57,8 +58,9 @@ class PlainLFADS(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.ic_encoder = nn.GRU(n_inputs, encoder, batch_first=True, bidirectional=True)
         self.ic_posterior = nn.Linear(2 * encoder, 2 * ic)
-        self.ic_prior_mean = nn.Parameter(torch.zeros(ic))
-        self.register_buffer("ic_prior_log_var", torch.full((ic,), 0.1).log())
+        self.ic_prior = nn.Module()
+        self.ic_prior.mean = nn.Parameter(torch.zeros(ic))
+        self.ic_prior.register_buffer("log_var", torch.full((ic,), 0.1).log())
         self.ic_to_state = nn.Linear(ic, size)
         self.inputs = _Inputs(n_inputs, encoder, 64, 4, factors)
         self.generator = nn.GRUCell(4, size)
@@ -72,9 +74,9 @@ class PlainLFADS(nn.Module):
         mean, log_var = posterior.chunk(2, dim=1)
         log_var = torch.log(log_var.exp() + 1e-4)
         state = self.ic_to_state(_sample(mean, log_var, noise))
-        ratio = (log_var - self.ic_prior_log_var).exp()
-        distance = (mean - self.ic_prior_mean).square() / self.ic_prior_log_var.exp()
-        kl = 0.5 * (ratio + distance - 1 + self.ic_prior_log_var - log_var).sum(1).mean()
+        ratio = (log_var - self.ic_prior.log_var).exp()
+        distance = (mean - self.ic_prior.mean).square() / self.ic_prior.log_var.exp()
+        kl = 0.5 * (ratio + distance - 1 + self.ic_prior.log_var - log_var).sum(1).mean()
         heard = self._heard(seen)
         rows = functional.normalize(self.to_factors.weight, dim=1)
         factor = self.dropout(state) @ rows.T
@@ -92,7 +94,7 @@ class PlainLFADS(nn.Module):
             ):
                 kept.append(one)
         sample, mean, log_var = (torch.stack(x, dim=1) for x in (samples, means, log_vars))
-        kl = kl + _autoregressive_kl(sample, mean, log_var, self.inputs)
+        kl = kl + _autoregressive_kl(sample, mean, log_var, self.inputs.prior)
         return self.readout(torch.stack(factors, dim=1)), self.kl_scale * kl
 
     def _encode(self, gru: nn.GRU, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +126,7 @@ def _sample(mean: Tensor, log_var: Tensor, noise: bool) -> Tensor:
     return mean + (0.5 * log_var).exp() * torch.randn_like(mean) if noise else mean
 
 
-def _autoregressive_kl(sample: Tensor, mean: Tensor, log_var: Tensor, prior: _Inputs) -> Tensor:
+def _autoregressive_kl(sample: Tensor, mean: Tensor, log_var: Tensor, prior: nn.Module) -> Tensor:
     phi = torch.exp(-torch.exp(-prior.log_tau))
     stationary = prior.log_noise_var - torch.log1p(-phi.square())
     first = _log_normal(sample[:, :1], torch.zeros_like(mean[:, :1]), stationary)

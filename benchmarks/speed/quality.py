@@ -53,8 +53,8 @@ HERE = Path(__file__).with_suffix(".md")
 class Watched(StateSpace):
     """The decoder of the scenario; shows the network that it builds."""
 
-    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
-        network = super().build(n_channels, n_bins, log_mean)
+    def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:
+        network = super().build(n_channels, n_bins, start, n_external)
         _built.append(network)
         return network
 
@@ -75,7 +75,10 @@ def quality(got: Acquisition) -> Callable[[Any], float]:
         was = network.training
         network.eval()
         with torch.no_grad():
-            pieces = [network(*b).log_rates.exp().numpy() for b in data.batches(windows, 256)]
+            pieces = [
+                network(batch.counts, batch.exposure).log_rates.exp().numpy()
+                for batch in data.batches(windows, 256)
+            ]
         network.train(was)
         return metrics.r2(recording.expected[test], np.concatenate(pieces), where=where).mean
 

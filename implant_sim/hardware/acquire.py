@@ -86,6 +86,7 @@ def acquire(
         recording.split,
         recording.window_bins,
         found,
+        recording.external,
     )
     spans_s = clock.duration_s, recording.bin_s
     activity = summarise(

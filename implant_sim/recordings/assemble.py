@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, Shaped
+from jaxtyping import Bool, Float, Float32, Int32, Shaped
 
 from implant_sim.recordings import splits
 from implant_sim.recordings.base import FileSplit
@@ -33,6 +33,7 @@ class Piece:
     expected: Float[np.ndarray, "bin channel"] | None = None
     behaviour: Float[np.ndarray, "bin dim"] | None = None
     """NaN where unknown."""
+    external: Float32[np.ndarray, "bin input"] | None = None
     condition: int | None = None
     part: splits.Part | None = None
     """Where the file itself says who trains and who is judged."""
@@ -41,7 +42,7 @@ class Piece:
 
     def cut(self, start: int, stop: int, part: splits.Part) -> Piece:
         """Some bins of the piece, given to one part."""
-        names = ("counts", "recorded", "rates_hz", "expected", "behaviour")
+        names = ("counts", "recorded", "rates_hz", "expected", "behaviour", "external")
         arrays: dict[str, Any] = {
             name: None if (array := getattr(self, name)) is None else array[start:stop]
             for name in names
@@ -214,6 +215,7 @@ def _pad(draft: Draft, split: Split, window: int | None) -> Recording:
         window_bins=None if window is None else min(window, int(lengths.max())),
         sources=draft.sources,
         origin=np.array([piece.origin for piece in pieces]),
+        external=stack(lambda piece: piece.external, 0, 0),
     )
 
 

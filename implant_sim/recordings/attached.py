@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from implant_sim.recordings import cutting, events
 from implant_sim.recordings.clocked import clock_s
 from implant_sim.recordings.cutting import Rows
-from implant_sim.recordings.fields import BehaviourField
+from implant_sim.recordings.fields import BehaviourField, ExternalField
 from implant_sim.recordings.scope import Scope, Table
 from sbtt_models.spec import DataError
 
-__all__ = ["behaviour", "columns", "condition", "kept", "trains", "truth"]
+__all__ = ["behaviour", "columns", "condition", "external", "kept", "trains", "truth"]
 
 _TO_HZ = {"Hz": 1.0, "spikes/s": 1.0, "spikes/ms": 1e3}
 
@@ -151,8 +151,32 @@ def behaviour(scope: Scope, table: Table, bin_s: float) -> list[Float[np.ndarray
     return [_directions(piece) if spec.direction else piece for piece in made]
 
 
+def external(scope: Scope, table: Table) -> list[Float32[np.ndarray, "bin dim"]] | None:
+    """Inputs from outside of each piece.
+
+    Raises
+    ------
+    DataError
+        Where they are not finite, or the file skips bins: what drove those is not known.
+    """
+    spec = scope.layout.external
+    if spec is None:
+        return None
+    where = scope.where(spec.data)
+    flat = _signal(scope, spec, spec.data, table.rows).astype(np.float32)
+    if not np.isfinite(flat).all():
+        raise DataError(
+            f"{where}: {int((~np.isfinite(flat)).sum())} external inputs are NaN or infinite; "
+            "decoders need them for every bin: fill them, or leave out `external`"
+        )
+    pieces = [table.rows.take(flat, i, np.nan) for i in range(len(table.rows.starts))]
+    if any(np.isnan(piece).any() for piece in pieces):
+        raise DataError(f"{where}: `timestep` skips bins, for which there are no external inputs")
+    return pieces
+
+
 def _signal(
-    scope: Scope, spec: BehaviourField, name: str, rows: Rows
+    scope: Scope, spec: BehaviourField | ExternalField, name: str, rows: Rows
 ) -> Float[np.ndarray, "row dim"]:
     where = scope.where(name)
     raw = _chosen(spec, scope.numbers(name), where)
@@ -161,7 +185,7 @@ def _signal(
 
 
 def _chosen(
-    spec: BehaviourField, raw: Shaped[np.ndarray, "..."], where: str
+    spec: BehaviourField | ExternalField, raw: Shaped[np.ndarray, "..."], where: str
 ) -> Shaped[np.ndarray, "..."]:
     """Bring axes to (trial,) bin, dim, and keep the dimensions wanted."""
     if spec.axes is not None:

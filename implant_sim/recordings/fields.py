@@ -15,6 +15,7 @@ __all__ = [
     "Axis",
     "BehaviourField",
     "EventsField",
+    "ExternalField",
     "Fluorescence",
     "Layout",
     "SecondsOrName",
@@ -58,6 +59,19 @@ class BehaviourField(Spec):
     """Data set with the time of each sample, for behaviour on a clock of its own."""
     max_gap_s: Seconds = Field(0.25, alias="max_gap", gt=0)
     """With `time`: bins that touch a longer gap between samples are not scored."""
+
+
+class ExternalField(Spec):
+    """What drives the population from outside, such as a stimulus; decoders may use it."""
+
+    data: str
+    """Data set by bin or by trial; finite numbers."""
+    per: Literal["auto", "bin", "trial"] = "auto"
+    """What the first axis of the data counts; ``auto`` goes by its length."""
+    axes: tuple[Axis, ...] | None = None
+    """Order of the axes where it is not (trial,) bin, dim."""
+    columns: tuple[int, ...] | None = None
+    """Dimensions to keep, counted from 0."""
 
 
 class TruthField(Spec):
@@ -145,6 +159,8 @@ class Layout(RecordingSource):
     fluorescence: Fluorescence | None = None
     """`counts` names calcium traces, to be turned into events."""
     behaviour: BehaviourField | None = None
+    external: ExternalField | None = None
+    """Inputs from outside; with `counts`."""
     truth: TruthField | None = None
     split: FileSplit = FileSplit()
     window_s: Seconds | None = Field(None, alias="window", gt=0)
@@ -165,7 +181,7 @@ class Layout(RecordingSource):
         clocked = self.behaviour is not None and self.behaviour.time is not None
         if self.events is None and clocked:
             faults.append("`behaviour.time` goes with `events`; counts carry no clock")
-        binned = ("trial", "timestep", "axes", "missing", "fluorescence", "truth")
+        binned = ("trial", "timestep", "axes", "missing", "fluorescence", "truth", "external")
         extra = [name for name in binned if getattr(self, name) is not None]
         if self.events is not None and extra:
             faults.append(f"events take no {', '.join(extra)}")

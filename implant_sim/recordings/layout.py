@@ -96,6 +96,7 @@ def _pieces(scope: Scope, bin_s: float, offset: int) -> tuple[list[Piece], bool]
     condition = attached.condition(scope, rows)
     columns = attached.columns(scope, table.counts.shape[1])
     moved = attached.behaviour(scope, table, bin_s)
+    driven = attached.external(scope, table)
     trains = attached.trains(scope, rows)
     recorded = table.recorded
     if recorded is None and rows.slots is not None:
@@ -110,6 +111,7 @@ def _pieces(scope: Scope, bin_s: float, offset: int) -> tuple[list[Piece], bool]
         piece = Piece(
             **cut,
             behaviour=None if moved is None else moved[i],
+            external=None if driven is None else driven[i],
             condition=None if condition is None else int(condition[i]),
             part=None if trains is None else ("train" if trains[i] else "valid"),
             origin=(offset + i, 0),

@@ -40,7 +40,7 @@ class Autoencoder(NeuralSpec):
         return self.model_copy(update={"dropout": self.sparse_dropout})
 
     @override
-    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+    def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:
         from sbtt_models.nets.autoencoder import SequentialAutoencoder
 
-        return SequentialAutoencoder(self, n_channels, log_mean)
+        return SequentialAutoencoder(self, n_channels, start)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import Field
 
+from sbtt_models.likelihoods import AnyLikelihood, Poisson
 from sbtt_models.online import Online
 from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream
@@ -155,6 +156,12 @@ class NeuralSpec(DecoderSpec):
     mask_input: bool = True
     """Give the encoder the exposure of each entry beside its count (the published code does
     not, and cannot tell a silent neuron from a missing sample)."""
+    likelihood: AnyLikelihood = Poisson()
+    """How an entry is distributed, given what is read out of a bin."""
+    held_out: tuple[int, ...] = ()
+    """Channels, counted from 0, that the encoder never sees, but is taught to predict."""
+    encoder_bins: int | None = Field(None, ge=1)
+    """Bins of a trial that the encoder sees; it is taught to predict those after. None: all."""
 
     @property
     def one_way(self) -> bool:
@@ -170,17 +177,25 @@ class NeuralSpec(DecoderSpec):
         return self
 
     @abstractmethod
-    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+    def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:
         """Make the network, a :class:`sbtt_models.nets.base.Network`.
 
         Parameters
         ----------
         n_channels, n_bins : int
             Channels and the longest window.
-        log_mean : Tensor
-            Log of each channel's mean count per bin, to start the read-out from.
-            Shape (n_channels,).
+        start : Tensor
+            What the read-out says at first; its length is the width of the read-out. For Poisson
+            the log of each channel's mean count per bin, shape (n_channels,).
+        n_external : int
+            Dimensions of the external inputs. Of the networks, LFADS uses them.
         """
+
+    def network(self, start: Any, n_bins: int, n_external: int) -> Any:
+        """Make the network with its likelihood; `start` as for :meth:`build`."""
+        network = self.build(len(start) // self.likelihood.width, n_bins, start, n_external)
+        network.head = self.likelihood.head(start)
+        return network
 
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         """Run the one training loop of this library."""

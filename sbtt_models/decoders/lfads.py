@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.base import NeuralSpec
+from sbtt_models.decoders.priors import AnyPrior, Autoregressive, InitialPrior, Normal
 from sbtt_models.spec import Fraction, Spec
 
 __all__ = ["LFADS", "Controller", "InitialCondition"]
@@ -19,7 +20,7 @@ class InitialCondition(Spec):
     encoder: int = Field(64, ge=1, le=4096)
     """Units of the bidirectional encoder, of each direction."""
     size: int = Field(64, ge=1, le=4096)
-    prior_variance: float = Field(0.1, gt=0)
+    prior: InitialPrior = Normal()
     least_variance: float = Field(1e-4, ge=0)
     """Added to the posterior variance, so that it cannot collapse."""
     kl_scale: float = Field(1e-7, ge=0)
@@ -35,10 +36,7 @@ class Controller(Spec):
     """Dimension of the inferred input."""
     lag: int = Field(1, ge=0, le=100)
     """Bins by which it hears the encoder late, so that an input precedes its effect."""
-    prior_tau: float = Field(10.0, gt=0)
-    """First guess of the prior's autocorrelation time. [bins]"""
-    prior_variance: float = Field(0.1, gt=0)
-    """First guess of the prior's innovation variance."""
+    prior: AnyPrior = Autoregressive()
     kl_scale: float = Field(1e-7, ge=0)
 
 
@@ -65,9 +63,13 @@ class LFADS(NeuralSpec):
     """Recurrent states are kept within plus or minus this."""
     l2_scale: float = Field(0.0, ge=0)
     """Weight of the mean square of the generator's and controller's recurrent weights."""
+    samples: int = Field(0, ge=0, le=10_000)
+    """Rates are the mean over so many posterior samples. 0: those of the posterior's mean."""
+    external: Literal["generator", "controller", "both", "none"] = "generator"
+    """Where the external inputs of a stream go, if it has any."""
 
     @override
-    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+    def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:
         from sbtt_models.nets.lfads import LFADSNetwork
 
-        return LFADSNetwork(self, n_channels, log_mean)
+        return LFADSNetwork(self, n_channels, start, n_external)

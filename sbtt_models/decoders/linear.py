@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,10 +26,11 @@ from sbtt_models.linear_fit import (
     find,
     positive,
 )
-from sbtt_models.means import channel_rates
+from sbtt_models.means import Moments, channel_rates
 from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
+from sbtt_models.spec import SpecError
 from sbtt_models.training import Training
 from sbtt_models.windows import cut, stitch
 
@@ -73,6 +74,8 @@ class LinearSpec(DecoderSpec):
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         setting.refuse_start(self.kind)
         start = time.perf_counter()
+        unit = Unit.of(stream) if stream.real else None
+        stream = stream if unit is None else unit.of_values(stream)
         n_bins = min(WINDOW, int(stream.lengths.max()))
         train = Batch.of(stream, cut(stream.lengths, stream.split.train, n_bins, n_bins))
         means = channel_rates(stream.trials(stream.split.train))
@@ -97,6 +100,7 @@ class LinearSpec(DecoderSpec):
             len(found.history) - 1,
             time.perf_counter() - start,
             found.history,
+            unit,
         )
 
     @override
@@ -113,7 +117,42 @@ class LinearSpec(DecoderSpec):
             saved.whole("epochs"),
             saved.number("train_s"),
             tuple(saved.history),
+            Unit.restored(saved, means.size),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """Real values of each channel as distances from their mean, in standard deviations.
+
+    Floors and priors of the models are then alike whatever the values are measured in.
+    """
+
+    mean: Float[np.ndarray, " channel"]
+    sd: Float[np.ndarray, " channel"]
+
+    @classmethod
+    def of(cls, stream: MaskedStream) -> Unit:
+        """Measure the training trials."""
+        found = Moments.of(stream.trials(stream.split.train))
+        return cls(found.mean, np.sqrt(np.where(found.variance > 0, found.variance, 1.0)))
+
+    @classmethod
+    def restored(cls, saved: Saved, n_channels: int) -> Unit | None:
+        """Read it back, where a fit had one."""
+        names = ("unit.mean", "unit.sd")
+        if not any(name in saved.arrays for name in names):
+            return None
+        return cls(*(saved.array(name, "float64", n_channels) for name in names))
+
+    def arrays(self) -> dict[str, Float[np.ndarray, " channel"]]:
+        """Both by name."""
+        return {"unit.mean": self.mean, "unit.sd": self.sd}
+
+    def of_values(self, stream: MaskedStream) -> MaskedStream:
+        """The same stream in this unit."""
+        values = (stream.counts - self.mean * stream.exposure) / self.sd
+        return replace(stream, counts=np.where(stream.observed, values, 0).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +168,8 @@ class FittedLinear:
     epochs: int
     train_s: float
     history: tuple[Mapping[str, float], ...] = field(repr=False)
+    unit: Unit | None = None
+    """What real values were measured in, for the fit."""
 
     @property
     def n_parameters(self) -> int:
@@ -137,6 +178,7 @@ class FittedLinear:
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        stream = stream if self.unit is None else self.unit.of_values(stream)
         trials = np.arange(stream.lengths.size)
         if self.waits is not None:  # a filter runs through each trial once, from its start
             n_bins = int(stream.lengths.max())
@@ -149,10 +191,17 @@ class FittedLinear:
         return stitch(pieces, windows, stream.counts.shape)
 
     def _positive(self, batch: Batch) -> Float32[np.ndarray, "sequence bin channel"]:
-        return positive(self.model.rates(batch, self.waits), self.means).astype(np.float32)
+        rates = self.model.rates(batch, self.waits)
+        if self.unit is not None:
+            return (rates * self.unit.sd + self.unit.mean).astype(np.float32)
+        return positive(rates, self.means).astype(np.float32)
 
     def online(self, lookahead_bins: int | None = None) -> Online:
         """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        if self.unit is not None:
+            raise SpecError(
+                f"online: takes counts, but this {self.spec.kind} was fitted to real values"
+            )
         wait = (self.waits or 0) if lookahead_bins is None else lookahead_bins
         return Online(lambda: _FilterStep(self, wait))
 
@@ -163,7 +212,8 @@ class FittedLinear:
         }
         facts |= {"train_s": self.train_s, "size": self.choice.size}
         settings = {f"setting.{name}": value for name, value in self.choice.settings.items()}
-        arrays = {**self.model.arrays(), "means": self.means}
+        unit = {} if self.unit is None else self.unit.arrays()
+        arrays = {**self.model.arrays(), **unit, "means": self.means}
         return Saved(self.spec, arrays, facts | settings, self.history)
 
     def save(self, folder: Path) -> tuple[Path, ...]:

@@ -10,11 +10,15 @@ from jaxtyping import Float
 from pydantic import Field
 from typing_extensions import override
 
+from sbtt_models.decoders.base import Fitted, Setting
 from sbtt_models.decoders.linear import LinearSpec
+from sbtt_models.likelihoods import refuse_real
 from sbtt_models.linear_fit import Family
 from sbtt_models.poisson_dynamics import PoissonDynamics
 from sbtt_models.poisson_model import PoissonFamily, PoissonModel
 from sbtt_models.saved import Saved
+from sbtt_models.signals import MaskedStream
+from sbtt_models.training import Training
 
 __all__ = ["PoissonLDS"]
 
@@ -31,6 +35,11 @@ class PoissonLDS(LinearSpec):
     kind: Literal["poisson_lds"] = "poisson_lds"
     prior: float | None = Field(None, ge=0)
     """Precision of each loading about 0, for log rates. None: the best of 1, 10 and 100."""
+
+    @override
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+        refuse_real("poisson_lds", stream)
+        return super().fit(stream, training, setting)
 
     @override
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:

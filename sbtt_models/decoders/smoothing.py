@@ -161,8 +161,11 @@ def _choose(
     for sd, weight in product(sds, priors):
         trial = FittedSmoother(spec, float(sd), float(weight), means, 0.0, ())
         rates = trial.rates(shown)[hidden]
-        nll = rates * kept.exposure[hidden] - kept.counts[hidden] * np.log(rates)
-        loss = float(nll.mean())
+        counts, exposure = kept.counts[hidden], kept.exposure[hidden]
+        if stream.real:
+            loss = float(np.square(counts / exposure - rates).mean())
+        else:
+            loss = float((rates * exposure - counts * np.log(rates)).mean())
         history.append({"sd_bins": float(sd), "prior": float(weight), "valid_loss": loss})
     best = min(history, key=lambda row: row["valid_loss"])
     seconds = time.perf_counter() - start

@@ -47,7 +47,7 @@ class StateSpace(NeuralSpec):
         return self.causal and self.trained_causal
 
     @override
-    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+    def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:
         from sbtt_models.nets.state_space import StateSpaceNetwork
 
-        return StateSpaceNetwork(self, n_channels, n_bins, log_mean)
+        return StateSpaceNetwork(self, n_channels, n_bins, start)

@@ -54,7 +54,7 @@ class Transformer(NeuralSpec):
         return self
 
     @override
-    def build(self, n_channels: int, n_bins: int, log_mean: Any) -> Any:
+    def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:
         from sbtt_models.nets.transformer import TransformerNetwork
 
-        return TransformerNetwork(self, n_channels, n_bins, log_mean)
+        return TransformerNetwork(self, n_channels, n_bins, start)

@@ -22,7 +22,7 @@ class SequentialAutoencoder(Network):
     read_in_parts = ("encoder.weight_ih", "encoder.bias_ih")
 
     def __init__(
-        self, spec: Autoencoder, n_channels: int, log_mean: Float[Tensor, " channel"]
+        self, spec: Autoencoder, n_channels: int, start: Float[Tensor, " output"]
     ) -> None:
         super().__init__()
         n_inputs = n_channels * (2 if spec.mask_input else 1)
@@ -31,20 +31,21 @@ class SequentialAutoencoder(Network):
         self.latent = nn.Linear(2 * spec.hidden, spec.generator)
         # the published generator has one input channel that is always 0: its weights never learn
         self.generator = nn.GRU(1, spec.generator, batch_first=True)
-        self.readout = nn.Linear(spec.generator, n_channels)
+        self.readout = nn.Linear(spec.generator, len(start))
         self.dropout = nn.Dropout(spec.dropout)
         self.workspace = Workspace()
         with torch.no_grad():
-            self.readout.bias.copy_(log_mean)
+            self.readout.bias.copy_(start)
 
     def forward(
         self,
         counts: Float[Tensor, "batch bin channel"],
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
+        external: Float[Tensor, "batch bin external"] | None = None,
     ) -> Inferred:
-        """Infer log rates. Shapes as :meth:`Network.forward`."""
-        del generator  # nothing is sampled here
+        """Infer. Shapes as :meth:`Network.forward`."""
+        del generator, external  # nothing is sampled here, nothing driven from outside
         seen = together(counts, exposure) if self.mask_input else counts
         last, _ = encode([self.encoder], seen, self.workspace)
         initial = self.dropout(self.latent(self.dropout(last)))  # (batch, generator)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sbtt_models.nets.likelihoods import Head, PoissonHead
 from sbtt_models.nets.workspace import Workspace
 from sbtt_models.online import Step
 
@@ -20,19 +21,33 @@ __all__ = ["Inferred", "Network", "together"]
 class Inferred:
     """What a network says about a batch of windows."""
 
-    log_rates: Float[Tensor, "batch bin channel"]
-    """Log of the expected count of a full bin."""
+    read_out: Float[Tensor, "batch bin output"]
+    """What the likelihood takes; for Poisson the log of the expected count of a full bin."""
     penalties: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
     """Terms added to the loss, by name, already scaled; the training loop ramps them up."""
 
+    @property
+    def log_rates(self) -> Float[Tensor, "batch bin channel"]:
+        """The read-out, as a Poisson likelihood takes it."""
+        return self.read_out
+
 
 class Network(nn.Module):
-    """A network from a window with gaps to log rates."""
+    """A network from a window with gaps to what a likelihood takes."""
+
+    head: Head
+    """The likelihood: Poisson, unless it is replaced."""
+    samples: int = 0
+    """Posterior samples that rates are averaged over; 0: rates of the posterior's mean."""
 
     encoder_parts: ClassVar[tuple[str, ...]] = ()
     """How the names of the encoder's parameters begin: what turns samples into latents."""
     read_in_parts: ClassVar[tuple[str, ...]] = ()
     """How those of the read-in begin: the first weights that samples are multiplied with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = PoissonHead(torch.zeros(0))
 
     @abstractmethod
     def forward(
@@ -40,6 +55,7 @@ class Network(nn.Module):
         counts: Float[Tensor, "batch bin channel"],
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
+        external: Float[Tensor, "batch bin external"] | None = None,
     ) -> Inferred:
         """Infer.
 
@@ -48,7 +64,10 @@ class Network(nn.Module):
         counts, exposure : Tensor
             What the encoder may see; 0 where missing.
         generator : torch.Generator, optional
-            Randomness of posterior samples. None: use posterior means.
+            Randomness of posterior samples. None: use posterior means. Out of training, the
+            windows of a batch share their draws, so that each is treated alike wherever it stands.
+        external : torch.Tensor, optional
+            What drives the population from outside; for a network that was built for it.
         """
 
     @property

@@ -29,13 +29,14 @@ class Buffers:
     """What a run keeps for the way back, and what the way back collects."""
 
     def __init__(
-        self, n_bins: int, sizes: tuple[int, int, int, int, int], keep: bool, like: Tensor
+        self, n_bins: int, sizes: tuple[int, int, int, int, int, int], keep: bool, like: Tensor
     ) -> None:
-        """Make them. `sizes` are heard, factors, control, outputs, generator."""
-        n_heard, n_factors, n_control, n_outputs, size = sizes
+        """Make them. `sizes` are heard, factors, control, outputs, generator, external."""
+        n_heard, n_factors, n_control, n_outputs, size, n_external = sizes
         batch = like.shape[0]
         kept = n_bins if keep else 1
-        self.generator = Trace((n_bins, 1, size, batch), (n_outputs, 0), keep, like)
+        driven = n_outputs + n_external
+        self.generator = Trace((n_bins, 1, size, batch), (driven, 0), keep, like)
         self.state_coins = Coins(n_bins + 1, (size, batch), like)
         self.dropped = like.new_empty(size, batch)
         if n_control:
@@ -65,7 +66,8 @@ class Run:
             bias = bias.contiguous()
         self.from_input, self.rest = bias[0, : 3 * size], bias[:, 3 * size :]
         self.offset, self.candidate = bias[:, size:], bias[:, :size]
-        if len(parameters) > 5:
+        self.controlled = len(parameters) > 5
+        if self.controlled:
             self.start, weight, own_bias, *cell = parameters[5:]
             self.control = buffers.control
             self.control.weights.pack([cell])
@@ -85,8 +87,12 @@ class Run:
         initial: Tensor,
         outputs: tuple[Tensor, Tensor, Tensor],
     ) -> None:
-        """Write factors, inputs and their posterior, each (bin, feature, batch)."""
+        """Write factors, inputs and their posterior, each (bin, feature, batch).
+
+        Inputs come with the external ones in their last features.
+        """
         factors, inputs, posterior = (output.unbind(0) for output in outputs)
+        samples = outputs[1][:, : outputs[2].shape[1] // 2].unbind(0)
         first = self.generator.first
         torch.add(initial.t(), 1, out=first[0]).mul_(0.5)
         if self.rules.dropout:
@@ -99,7 +105,7 @@ class Run:
             self.read(0, first, factor)
         for t in range(self.rules.n_bins):
             if heard is not None:
-                self.infer(t, self.listen(t, heard[t], factor), posterior[t], inputs[t])
+                self.infer(t, self.listen(t, heard[t], factor), posterior[t], samples[t])
             state = self.generate(t, inputs[t])
             factor = factors[t]
             self.read(t + 1, state, factor)
@@ -180,7 +186,7 @@ class Walk:
         self.d_rows = torch.zeros_like(run.rows)
         self.d_state = torch.empty_like(state[0])
         self.d_from_input = torch.zeros_like(run.generator.weights.inputs[0])
-        self.controlled = inputs.shape[1] > 0
+        self.driven, self.controlled = inputs.shape[1] > 0, run.controlled
         if self.controlled:
             state = run.control.first
             self.control_lease = Backprop.lent(workspace, tuple(state.shape), 0, state)
@@ -202,7 +208,7 @@ class Walk:
             self.read(t + 1, after, torch.add(d_factors[t], from_factors, out=given))
             d_sample = self.generate(t)
             if self.controlled:
-                d_sample.add_(d_inputs[t])
+                d_sample = d_sample[: d_inputs.shape[1]].add_(d_inputs[t])
                 d_listened = self.infer(t, d_sample, d_posterior[t])
                 d_heard[t].copy_(d_listened[: d_heard.shape[1]])
                 from_factors = d_listened[d_heard.shape[1] :]
@@ -227,7 +233,7 @@ class Walk:
         self.run.clamp_back(t, after, self.generator.carry)
         cell_backward(self.generator, step, trace.weights.transposed, before, after)
         grad = self.generator.step.nrz[0]
-        if self.controlled:
+        if self.driven:
             self.d_from_input.addmm_(grad, self.inputs[t].t())
         return torch.mm(trace.weights.inputs[0].t(), grad)
 
@@ -255,7 +261,7 @@ class Walk:
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Of the initial state and of every parameter, in the order of the arguments."""
         run = self.run
-        inputs = self.d_from_input[None] if self.controlled else None
+        inputs = self.d_from_input[None] if self.driven else None
         d_rows = (2 * run.scale) * self.d_rows
         own = unpack_gradients(self.generator, inputs)[0]
         shared = (0.5 * self.generator.carry[0].t(), d_rows, *own)

@@ -40,6 +40,7 @@ def scan(
     control: Control | None,
     rules: Rules,
     workspace: Workspace,
+    external: Float[Tensor, "bin external batch"] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run the dynamics from an initial state.
 
@@ -49,23 +50,26 @@ def scan(
         From states to factors.
     control : Control, optional
         None: an autonomous generator.
+    external : Tensor, optional
+        Inputs of the generator besides the inferred ones; they get no gradient.
 
     Returns
     -------
     factors : Tensor
         (bin, factor, batch).
     inputs : Tensor
-        (bin, output, batch); no outputs without a controller.
+        The inferred ones, (bin, output, batch); no outputs without a controller.
     posterior : Tensor
         Mean and log variance of the inputs, (bin, 2 output, batch).
     """
     own = parameters_of(generator)[0]
     if control is None:
-        return _Scan.apply(workspace, rules, None, None, initial, rows, *own)  # type: ignore[no-untyped-call]
+        return _Scan.apply(workspace, rules, None, external, None, initial, rows, *own)  # type: ignore[no-untyped-call]
     return _Scan.apply(  # type: ignore[no-untyped-call]
         workspace,
         rules,
         control.noise,
+        external,
         control.heard,
         initial,
         rows,
@@ -84,6 +88,7 @@ class _Scan(torch.autograd.Function):
         workspace: Workspace,
         rules: Rules,
         noise: Tensor | None,
+        external: Tensor | None,
         heard: Tensor | None,
         initial: Tensor,
         *parameters: Tensor,
@@ -93,9 +98,12 @@ class _Scan(torch.autograd.Function):
         if heard is not None:
             n_heard, n_control = heard.shape[1], parameters[5].shape[0]
             n_outputs = parameters[6].shape[0] // 2
-        sizes = (n_heard, n_factors, n_control, n_outputs, size)
+        n_external = 0 if external is None else external.shape[1]
+        sizes = (n_heard, n_factors, n_control, n_outputs, size, n_external)
         factors = initial.new_empty(n_bins, n_factors, batch)
-        inputs = initial.new_empty(n_bins, n_outputs, batch)
+        inputs = initial.new_empty(n_bins, n_outputs + n_external, batch)
+        if external is not None:
+            inputs[:, n_outputs:] = external
         posterior = initial.new_empty(n_bins, 2 * n_outputs, batch)
         keep = any(ctx.needs_input_grad)
         key = (n_bins, batch, sizes, keep, initial.dtype, initial.device)
@@ -106,7 +114,7 @@ class _Scan(torch.autograd.Function):
         if keep:
             ctx.save_for_backward(inputs)
             ctx.run, ctx.lease, ctx.workspace, ctx.n_heard = run, lease, workspace, n_heard
-        return factors, inputs, posterior
+        return factors, inputs[:, :n_outputs] if n_external else inputs, posterior
 
     @staticmethod
     @once_differentiable
@@ -120,4 +128,4 @@ class _Scan(torch.autograd.Function):
             walk = Walk(run, ctx.workspace, inputs)
             walk.all_bins(d_factors, d_inputs, d_posterior, d_heard)
         grads = walk.gradients()
-        return None, None, None, d_heard if ctx.n_heard else None, *grads
+        return None, None, None, None, d_heard if ctx.n_heard else None, *grads

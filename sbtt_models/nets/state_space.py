@@ -35,7 +35,7 @@ class StateSpaceNetwork(Network):
     read_in_parts = ("embed.",)
 
     def __init__(
-        self, spec: StateSpace, n_channels: int, n_bins: int, log_mean: Float[Tensor, " channel"]
+        self, spec: StateSpace, n_channels: int, n_bins: int, start: Float[Tensor, " output"]
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -46,19 +46,20 @@ class StateSpaceNetwork(Network):
         self.bias = nn.Parameter(torch.zeros(spec.blocks, size))
         bound = 1 / math.sqrt(size)
         self.mix = nn.Parameter(torch.empty(spec.blocks, size, size).uniform_(-bound, bound))
-        self.readout = nn.Linear(size, n_channels)
+        self.readout = nn.Linear(size, len(start))
         with torch.no_grad():
             self.readout.weight.mul_(_READOUT)
-            self.readout.bias.copy_(log_mean)
+            self.readout.bias.copy_(start)
 
     def forward(
         self,
         counts: Float[Tensor, "batch bin channel"],
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
+        external: Float[Tensor, "batch bin external"] | None = None,
     ) -> Inferred:
-        """Infer log rates. Shapes as :meth:`Network.forward`."""
-        del generator  # nothing is sampled here
+        """Infer. Shapes as :meth:`Network.forward`."""
+        del generator, external  # nothing is sampled here, nothing driven from outside
         parts = [counts, exposure] if self.spec.mask_input else [counts]
         seen = torch.cat([part.permute(2, 1, 0) for part in parts])
         if self.spec.one_way:

@@ -25,7 +25,7 @@ class TransformerNetwork(Network):
     read_in_parts = ("embed.",)
 
     def __init__(
-        self, spec: Transformer, n_channels: int, n_bins: int, log_mean: Float[Tensor, " channel"]
+        self, spec: Transformer, n_channels: int, n_bins: int, start: Float[Tensor, " output"]
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -35,19 +35,20 @@ class TransformerNetwork(Network):
         self.layers = nn.ModuleList(_Layer(spec) for _ in range(spec.layers))
         self.norm = nn.LayerNorm(spec.hidden)
         self.dropout = _Dropout(spec.dropout)
-        self.readout = nn.Linear(spec.hidden, n_channels)
+        self.readout = nn.Linear(spec.hidden, len(start))
         with torch.no_grad():
             self.readout.weight.mul_(_READOUT)
-            self.readout.bias.copy_(log_mean)
+            self.readout.bias.copy_(start)
 
     def forward(
         self,
         counts: Float[Tensor, "batch bin channel"],
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
+        external: Float[Tensor, "batch bin external"] | None = None,
     ) -> Inferred:
-        """Infer log rates. Shapes as :meth:`Network.forward`; windows no longer than built for."""
-        del generator  # nothing is sampled here
+        """Infer. Shapes as :meth:`Network.forward`; windows no longer than built for."""
+        del generator, external  # nothing is sampled here, nothing driven from outside
         seen = torch.cat([counts, exposure], 2) if self.spec.mask_input else counts
         # a causal inference of bin t is read out at t + wait; what comes after is missing
         seen = functional.pad(seen, (0, 0, 0, self.wait))

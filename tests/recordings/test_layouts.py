@@ -8,8 +8,11 @@ import pytest
 import scipy.io
 from pydantic import TypeAdapter, ValidationError
 
+from implant_sim.hardware.acquire import acquire
+from implant_sim.hardware.schedules.full import Full
 from implant_sim.recordings import AnyRecording
 from sbtt_models.spec import DataError
+from tests.hardware import hw
 
 RNG = np.random.default_rng(0)
 LENGTHS = np.array([4, 6, 5, 6, 4, 6, 5, 4])
@@ -264,3 +267,26 @@ def test_faults_of_a_block(fields, says):
     block = {"kind": "hdf5", "path": "a.h5", "counts": "counts", "bin": 0.05} | fields
     with pytest.raises(ValidationError, match=says):
         TypeAdapter(AnyRecording).validate_python(block)
+
+
+@pytest.mark.parametrize("name", ["vel", "target"])
+def test_external_inputs_are_read_cut_and_reach_the_stream(h5, name):
+    block = {"kind": "hdf5", "path": "a.h5", "counts": "counts", "bin": "bin_s", "trial": "label"}
+    recording = load(h5, **block, external={"data": name, "columns": [1, 0]})
+    assert recording.external.dtype == np.float32
+    for i, (start, length) in enumerate(zip(STARTS, LENGTHS, strict=True)):
+        wanted = VELOCITY[start : start + length] if name == "vel" else TARGET[i][None]
+        assert np.allclose(recording.external[i, :length], wanted[:, ::-1], atol=1e-6)
+        assert (recording.external[i, length:] == 0).all()
+    stream, _ = acquire(recording, hw.implant(), Full(), np.random.default_rng(0))
+    assert np.array_equal(stream.external, recording.external)
+    assert np.array_equal(recording.select_channels(np.array([1])).external, recording.external)
+
+
+def test_external_inputs_must_be_known_everywhere(h5):
+    gap = VELOCITY.copy()
+    gap[3, 0] = np.nan
+    write_h5(h5 / "a.h5", {"gap": gap})
+    block = {"kind": "hdf5", "path": "a.h5", "counts": "counts", "bin": "bin_s", "trial": "label"}
+    with pytest.raises(DataError, match=r"a\.h5: gap: 1 external inputs are NaN or infinite"):
+        load(h5, **block, external={"data": "gap"})

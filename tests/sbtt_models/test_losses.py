@@ -14,6 +14,7 @@ from sbtt_models.losses import (
     gaussian_kl,
     poisson_nll,
     selective_loss,
+    student_t_kl,
 )
 
 SHAPE = (3, 7, 5)
@@ -118,3 +119,17 @@ def test_autoregressive_kl_against_the_joint_gaussian() -> None:
     posterior = torch.distributions.Normal(mean, (0.5 * log_var).exp())
     theirs = posterior.log_prob(sample).sum((1, 2)) - prior.log_prob(sample[:, :, 0])
     assert float(ours) == pytest.approx(float(theirs.mean()), rel=1e-6)
+
+
+def test_student_t_kl_against_torch() -> None:
+    g = torch.Generator().manual_seed(3)
+    sample, loc, log_scale = (torch.randn(4, 5, 2, generator=g).double() for _ in range(3))
+    prior_loc, prior_log_scale = (torch.randn(2, generator=g).double() for _ in range(2))
+    ours = student_t_kl(sample, loc, log_scale, prior_loc, prior_log_scale, 4.0)
+    student = torch.distributions.StudentT
+    posterior, prior = (
+        student(4.0, loc, log_scale.exp()),
+        student(4.0, prior_loc, prior_log_scale.exp()),
+    )
+    theirs = (posterior.log_prob(sample) - prior.log_prob(sample)).sum((1, 2)).mean()
+    assert torch.allclose(ours, theirs, rtol=1e-10)

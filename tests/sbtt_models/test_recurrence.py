@@ -123,7 +123,7 @@ def test_the_gradient_is_the_derivative() -> None:
     assert torch.autograd.gradcheck(lambda x: read_out(readout, x), states)
 
 
-def plain_scan(generator, rows, initial, control, rules):
+def plain_scan(generator, rows, initial, control, rules, external=None):
     """LFADS bin by bin, left to autograd."""
     clip, state = rules.clip, initial
     factor = state @ rows.T
@@ -140,6 +140,8 @@ def plain_scan(generator, rows, initial, control, rules):
             sample = mean + noise
             samples.append(sample)
             posteriors.append(posterior)
+        if external is not None:
+            sample = torch.cat([sample, external[t].T], dim=1) if control else external[t].T
         state = generator(sample, state).clamp(-clip, clip)
         factor = state @ rows.T
         factors.append(factor)
@@ -148,12 +150,17 @@ def plain_scan(generator, rows, initial, control, rules):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("clip", [0.3, 1.5, 5.0])
+@pytest.mark.parametrize("n_external", [0, 3])
 @pytest.mark.parametrize("kind", ["sampled", "means", "autonomous"])
-def test_lfads_equals_autograd(kind: str, clip: float, dtype, tolerance: float) -> None:
+def test_lfads_equals_autograd(
+    kind: str, n_external: int, clip: float, dtype, tolerance: float
+) -> None:
     torch.manual_seed(3)
     batch, n_bins, n_heard, n_factors, units, n_outputs = 5, 6, 4, 3, 7, 2
     draw = {"dtype": dtype, "requires_grad": True}
-    generator = nn.GRUCell(1 if kind == "autonomous" else n_outputs, units).to(dtype)
+    n_inputs = n_external + (0 if kind == "autonomous" else n_outputs)
+    generator = nn.GRUCell(max(n_inputs, 1), units).to(dtype)
+    external = torch.randn(n_bins, n_external, batch, dtype=dtype) if n_external else None
     rows = torch.randn(n_factors, units, **draw)
     initial = (2 * torch.randn(batch, units, dtype=dtype)).requires_grad_()
     control, inputs = None, [initial, rows]
@@ -166,13 +173,13 @@ def test_lfads_equals_autograd(kind: str, clip: float, dtype, tolerance: float) 
         inputs += [start, heard, *cell.parameters(), *posterior.parameters()]
     inputs += generator.parameters()
     rules = Rules(n_bins, clip, 0.0)
-    ours = scan(generator, rows, initial, control, rules, Workspace())
-    theirs = plain_scan(generator, rows, initial, control, rules)
+    ours = scan(generator, rows, initial, control, rules, Workspace(), external)
+    theirs = plain_scan(generator, rows, initial, control, rules, external)
     ours = ours[: len(theirs)]
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one, other, atol=10 * tolerance)
     for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
-        assert other is None or bool((other != 0).any()) or kind == "autonomous"
+        assert other is None or bool((other != 0).any()) or n_inputs == 0
         if other is not None:
             agree(one, other, tolerance)
 

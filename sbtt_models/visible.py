@@ -1,0 +1,52 @@
+"""What an encoder may see of a window: not channels held out, nor bins to be predicted."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sbtt_models.decoders.base import NeuralSpec
+from sbtt_models.signals import MaskedStream
+from sbtt_models.spec import SpecError
+
+__all__ = ["refuse_hiding", "visible"]
+
+
+def visible(
+    spec: NeuralSpec, n_bins: int, n_channels: int, device: torch.device
+) -> Float[Tensor, "bin channel"] | None:
+    """1 for entries that an encoder may see, 0 for those that it must predict; None: sees all."""
+    if not spec.held_out and spec.encoder_bins is None:
+        return None
+    seen = torch.ones(n_bins, n_channels, device=device)
+    seen[spec.encoder_bins :] = 0
+    seen[:, list(spec.held_out)] = 0
+    return seen
+
+
+def refuse_hiding(spec: NeuralSpec, stream: MaskedStream, window_bins: int) -> None:
+    """Refuse held-out channels and bins that a stream does not have.
+
+    Raises
+    ------
+    SpecError
+        For a channel that is not there, none left to see, and bins to be predicted inside trials
+        that are cut into windows.
+    """
+    wrong = [channel for channel in spec.held_out if not 0 <= channel < stream.n_channels]
+    if wrong:
+        raise SpecError(
+            f"held_out: the stream has channels 0 to {stream.n_channels - 1}, {wrong[0]} is not "
+            "one of them"
+        )
+    if len(set(spec.held_out)) == stream.n_channels:
+        raise SpecError(
+            f"held_out: names all {stream.n_channels} channels; the encoder must see at least one"
+        )
+    longest = int(stream.lengths.max())
+    if spec.encoder_bins is not None and longest > window_bins:
+        raise SpecError(
+            f"encoder_bins: trials of {longest} bins are cut into windows of {window_bins}, and "
+            "which bins a window predicts would be undone by the next; give trials of one window"
+        )
