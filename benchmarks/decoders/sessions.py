@@ -1,17 +1,18 @@
 """Do several short sessions of different neurons help each other? Lorenz dynamics, by LFADS.
 
 The neurons of one synthetic recording are dealt to sessions, each with its own few trials of every
-condition; a quarter of the entries is observed. LFADS is trained on each session alone, and on all
-around one core, for equally many passes over each session's trials. Held-out bits per spike, on
-entries of test trials that are hidden from the encoder.
+condition; half of the entries is observed. LFADS is trained on each session alone, and on all around
+one core for equally many passes over each session's trials; alone also for as many steps as
+together. Held-out bits per spike, on entries of test trials that are hidden from the encoder.
 
-    python benchmarks/decoders/sessions.py
+    python benchmarks/decoders/sessions.py [SEED]...
 """
 
 from __future__ import annotations
 
-import json
+import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,14 @@ SPEC = LFADS(
 RULES = Training(epochs=60, batch_size=32, learning_rate=0.01, ramp_epochs=20, clip_norm=5.0)
 
 
-def sessions(seed: int) -> tuple[list[MaskedStream], list[np.ndarray], list[np.ndarray]]:
-    """Streams, conditions of their trials, and the counts behind them."""
+def sessions(seed: int) -> tuple[list[MaskedStream], list[np.ndarray]]:
+    """Streams, and the conditions of their trials."""
     recording = LorenzSource(variant="demo", seed=seed).load(Path())
     rng = np.random.default_rng(seed)
     condition = recording.condition
     assert condition is not None
     neurons = np.array_split(rng.permutation(recording.n_channels), SESSIONS)
-    streams, labels, counts = [], [], []
+    streams, labels = [], []
     for number, mine in enumerate(neurons):
         trials = np.concatenate([
             np.flatnonzero(condition == c)[number * REPEATS : (number + 1) * REPEATS]
@@ -66,8 +67,7 @@ def sessions(seed: int) -> tuple[list[MaskedStream], list[np.ndarray], list[np.n
             )
         )
         labels.append(condition[trials])
-        counts.append(whole)
-    return streams, labels, counts
+    return streams, labels
 
 
 def bits(fitted: sbtt_models.decoders.base.Fitted, stream: MaskedStream, seed: int) -> float:
@@ -84,25 +84,28 @@ def bits(fitted: sbtt_models.decoders.base.Fitted, stream: MaskedStream, seed: i
 
 def main() -> None:
     """Print one row for each seed and way, and the means."""
-    rows: dict[str, list[float]] = {"alone": [], "joint, random start": [], "joint, aligned": []}
+    rows: dict[str, list[float]] = defaultdict(list)
     start = time.perf_counter()
-    for seed in SEEDS:
-        streams, labels, _ = sessions(seed)
+    for seed in map(int, sys.argv[1:]) if len(sys.argv) > 1 else SEEDS:
+        streams, labels = sessions(seed)
         alone = [sbtt_models.fit(SPEC, one, RULES, seed=seed, device="cpu") for one in streams]
-        ways = {"alone": alone}
+        longer = RULES.model_copy(update={"epochs": SESSIONS * RULES.epochs})
+        ways = {
+            "alone": alone,
+            "alone, as many steps": [
+                sbtt_models.fit(SPEC, one, longer, seed=seed, device="cpu") for one in streams
+            ],
+        }
         for name, align in (("joint, random start", 0), ("joint, aligned", 6)):
             ways[name] = fit_sessions(
                 SPEC, streams, RULES, conditions=labels, align=align, seed=seed, device="cpu"
             )
         for name, fitted in ways.items():
-            scores = [bits(f, s, seed) for f, s in zip(fitted, streams, strict=True)]
-            rows[name].append(float(np.mean(scores)))
-            print(seed, name, [round(v, 3) for v in scores], flush=True)
-    print(
-        json.dumps(
-            {k: [round(np.mean(v), 4), round(np.std(v, ddof=1), 4)] for k, v in rows.items()}
-        )
-    )
+            of_each = [bits(f, s, seed) for f, s in zip(fitted, streams, strict=True)]
+            rows[name].append(float(np.mean(of_each)))
+            print(seed, name, [round(v, 3) for v in of_each], flush=True)
+    for name, scores in rows.items():
+        print(f"{name}: {np.mean(scores):.3f}, standard deviation {np.std(scores):.3f}")
     print(f"{time.perf_counter() - start:.0f} s")
 
 
