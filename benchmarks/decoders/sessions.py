@@ -1,8 +1,8 @@
 """Do several short sessions of different neurons help each other? Lorenz dynamics, by LFADS.
 
 The neurons of one synthetic recording are dealt to sessions, each with its own few trials of every
-condition; half of the entries is observed. LFADS is trained on each session alone, and on all around
-one core for equally many passes over each session's trials; alone also for as many steps as
+condition; half of the entries is observed. LFADS is trained on each session alone, and on all
+around one core for equally many passes over each session's trials; alone also for as many steps as
 together. Held-out bits per spike, on entries of test trials that are hidden from the encoder.
 
     python benchmarks/decoders/sessions.py [SEED]...
