@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +15,13 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from sbtt_models import kept
+from sbtt_models.augment import Augmentation, held_samples, hidden_from, refuse_jitter
 from sbtt_models.batches import Batch, StreamOnDevice
 from sbtt_models.checkpoint import Checkpoints, State
 from sbtt_models.decoders.base import NeuralSpec, Progress, Setting
 from sbtt_models.device import device_of, kept_memory, seeded, threads
 from sbtt_models.learning_rate import LearningRate
-from sbtt_models.nets.base import Network
+from sbtt_models.nets.base import Inferred, Network
 from sbtt_models.objective import Objective
 from sbtt_models.online import refuse_long_wait
 from sbtt_models.resume import Randomness, identity, optimiser_arrays, put_back, weights_of
@@ -27,7 +30,9 @@ from sbtt_models.spec import DataError, DivergedError
 from sbtt_models.trained import INFER_BATCH, FittedNetwork, begin_from, freeze_all_but
 from sbtt_models.training import Training
 from sbtt_models.visible import refuse_hiding, visible
-from sbtt_models.windows import Windows, cut
+from sbtt_models.windows import Windows, cut, window_of
+
+_JUDGED = ("valid_loss", "sample_loss")
 
 __all__ = ["advance", "finish", "train"]
 
@@ -93,14 +98,17 @@ def _ready(
     """Build the network and all that trains it; threads and generators are its own meanwhile."""
     start = time.perf_counter()
     device = device_of(setting.device)
-    n_bins = min(stream.window_bins or int(stream.lengths.max()), int(stream.lengths.max()))
+    n_bins = window_of(stream)
     spec.likelihood.check(stream)
     refuse_hiding(spec, stream, n_bins)
+    refuse_jitter(stream, training.jitter_bins)
     with threads(training.threads), seeded(setting.seed, device), kept_memory():
+        held = held_samples(stream, training.sample_validation)
+        taught = stream if held is None else stream.hide(held)
         inside = stream.lengths[stream.split.train].sum() * stream.n_channels
-        sampled = float(stream.observed[stream.split.train].sum() / inside)
+        sampled = float(taught.observed[stream.split.train].sum() / inside)
         spec = spec.suited_to(sampled)
-        alone = spec.likelihood.start(stream.trials(stream.split.train))
+        alone = spec.likelihood.start(taught.trials(stream.split.train))
         n_external = 0 if stream.external is None else stream.external.shape[2]
         network = spec.network(torch.from_numpy(alone), n_bins, n_external).to(device)
         if not network.endless and int(stream.lengths.max()) > n_bins:
@@ -108,13 +116,27 @@ def _ready(
         if setting.start is not None:
             begin_from(network, spec, setting.start)
         freeze_all_but(network, setting.adapt)
-        loop = _Loop(spec, stream, training, setting, network, n_bins)
+        loop = _Loop(spec, stream, training, setting, network, held)
         loop.began = start
         yield loop
 
 
 def _tensors(arrays: kept.Arrays) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array).clone() for name, array in arrays.items()}
+
+
+class _Samples:
+    """Entries of the training trials that are never taught: where they are, window by window."""
+
+    def __init__(
+        self, data: StreamOnDevice, held: Bool[np.ndarray, "trial bin channel"], windows: Windows
+    ) -> None:
+        beyond = data.counts.shape[1] - held.shape[1]
+        entries = torch.from_numpy(held).to(data.counts.device)
+        entries = torch.nn.functional.pad(entries, (0, 0, 0, beyond))
+        self.windows, self.without = windows, hidden_from(data, entries)
+        marked = replace(data, counts=entries.float())
+        self.hidden = [batch.counts > 0 for batch in marked.batches(windows, INFER_BATCH)]
 
 
 class _Loop:
@@ -127,10 +149,10 @@ class _Loop:
         training: Training,
         setting: Setting,
         network: Network,
-        n_bins: int,
+        held: Bool[np.ndarray, "trial bin channel"] | None,
     ) -> None:
-        self.spec, self.training, self.network = spec, training, network
-        self.stream, self.n_bins = stream, n_bins
+        self.spec, self.training, self.network, self.stream = spec, training, network, stream
+        self.n_bins = n_bins = window_of(stream)
         device = next(network.parameters()).device
         self.data = StreamOnDevice.of(stream, n_bins, device)
         self.rng = np.random.default_rng([setting.seed, 1])
@@ -139,11 +161,15 @@ class _Loop:
         scale = 1.0 if spec.mask_input else 1.0 / (1.0 - hidden)
         noise = torch.Generator(device).manual_seed(setting.seed)
         shown = visible(spec, n_bins, stream.n_channels, device)
-        self.objective = Objective(hidden, scale, noise, network.head, shown)
+        over_all = training.loss_over == "all"
+        self.objective = Objective(hidden, scale, noise, network.head, shown, over_all)
+        self.augmentation = Augmentation(training, int(stream.counts.max()), noise)
         self.stride = max(n_bins // 2, 1)
         self.valid = cut(stream.lengths, stream.split.valid, n_bins, self.stride)
         self.hidden = self._hide_validation(device)
         windows = cut(stream.lengths, stream.split.train, n_bins, self.stride)
+        self.samples = None if held is None else _Samples(self.data, held, windows)
+        self.taught = self.data if self.samples is None else self.samples.without
         self.learning = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(
             self.learning,
@@ -219,10 +245,12 @@ class _Loop:
         row = {"epoch": float(epoch), "learning_rate": self.rate.now}
         row |= self._train_epoch(epoch)
         if epoch % self.training.validate_every == 0 or epoch == self.training.epochs:
-            row["valid_loss"] = self._validate()
-            self._refuse_non_finite(epoch, {"valid_loss": np.array([row["valid_loss"]])})
-            if row["valid_loss"] < self.best_loss:
-                self.best_loss, self.best_epoch = row["valid_loss"], epoch
+            row |= self._validate()
+            self._refuse_non_finite(epoch, {k: np.array([row[k]]) for k in _JUDGED if k in row})
+            loss = row[self.training.stop_by]
+            self.rate.judge(loss)
+            if loss < self.best_loss:
+                self.best_loss, self.best_epoch = loss, epoch
                 self.best_weights = copy.deepcopy(self.network.state_dict())
         return row
 
@@ -298,7 +326,8 @@ class _Loop:
         order = self.rng.permutation(windows.trial.size)
         windows = Windows(windows.trial[order], windows.start[order], self.n_bins)
         steps: list[dict[str, Tensor]] = []
-        for batch in self.data.batches(windows, self.training.batch_size):
+        data = self.augmentation.epoch(self.taught)
+        for batch in data.batches(windows, self.training.batch_size):
             steps.append(self._step(batch, epoch))
         # read back once per epoch, so that an accelerator never waits inside one
         values = {
@@ -310,7 +339,7 @@ class _Loop:
     def _step(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         """One step of the optimiser; the terms of the loss and the norm of its gradient."""
         ramp = min(epoch / self.training.ramp_epochs, 1.0) if self.training.ramp_epochs else 1.0
-        terms = self.objective.terms(self.network, batch)
+        terms = self.objective.terms(self._infer, batch)
         loss = terms["nll"] + ramp * sum(v for name, v in terms.items() if name != "nll")
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -336,13 +365,34 @@ class _Loop:
                 f"{self.training.clip_norm:g})"
             )
 
-    @torch.no_grad()
-    def _validate(self) -> float:
+    def _infer(self, *arguments: Any) -> Inferred:
+        """Call the network in the precision of training."""
+        device = next(self.network.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, self.training.precision == "bfloat16"):
+            inferred: Inferred = self.network(*arguments)
+        return inferred.in_float32()
+
+    def _validate(self) -> dict[str, float]:
         self.network.eval()
-        batches = self.data.batches(self.valid, INFER_BATCH)
+        losses = {"valid_loss": self._loss(self.valid, self.hidden)}
+        if self.samples is not None:
+            losses["sample_loss"] = self._loss(
+                self.samples.windows, self.samples.hidden, taught=False
+            )
+        return losses
+
+    @torch.no_grad()
+    def _loss(
+        self,
+        windows: Windows,
+        hidden: Sequence[Bool[Tensor, "batch bin channel"] | None],
+        *,
+        taught: bool = True,
+    ) -> float:
+        """Mean loss of the entries that are hidden from the network, or of all. [nat]"""
         judged = [
-            self.objective.judge(self.network, batch, hidden)
-            for batch, hidden in zip(batches, self.hidden, strict=True)
+            self.objective.judge(self.network, batch, entries, taught=taught)
+            for batch, entries in zip(self.data.batches(windows, INFER_BATCH), hidden, strict=True)
         ]
         # read back once, so that an accelerator waits once
         totals, entries = (torch.stack(part).sum() for part in zip(*judged, strict=True))

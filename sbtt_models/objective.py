@@ -33,6 +33,8 @@ class Objective:
     """The likelihood."""
     visible: Float[Tensor, "bin channel"] | None = None
     """0 for entries that the encoder never sees, and is always taught; None: it may see all."""
+    over_all: bool = False
+    """The mean is over all entries, not the observed ones."""
 
     def terms(self, infer: Infer, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """``nll`` and the penalties of a training batch."""
@@ -46,17 +48,27 @@ class Objective:
             learns = None if learns is None else learns | (self.visible == 0)
         inferred = infer(seen * self.input_scale, seen_exposure, self.noise, batch.external)
         nll = self.head.loss(inferred.read_out, batch.counts, batch.exposure, learns)
+        if self.over_all:
+            nll = nll * batch.exposure.sign().mean()
         return {"nll": nll, **inferred.penalties, **self.head.penalties()}
 
     def judge(
-        self, infer: Infer, batch: Batch, hidden: Bool[Tensor, "batch bin channel"] | None
+        self,
+        infer: Infer,
+        batch: Batch,
+        hidden: Bool[Tensor, "batch bin channel"] | None,
+        *,
+        taught: bool = True,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Summed loss of a batch, and its entries: those hidden; None hides none, judges all."""
+        """Summed loss of a batch, and its entries: those hidden; None hides none, judges all.
+
+        Those that the encoder never sees are judged, too, unless `taught` is false.
+        """
         counts, exposure = batch.counts, batch.exposure
         shown, judged = self.visible, exposure
         if hidden is not None:
             shown = ~hidden if shown is None else shown * ~hidden
-            judged = exposure * (shown == 0)
+            judged = exposure * ((shown == 0) if taught else hidden)
         if shown is None:
             inferred = infer(counts, exposure, None, batch.external)
         else:

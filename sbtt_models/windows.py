@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["Windows", "cut", "stitch", "up_to"]
+from sbtt_models.signals import MaskedStream
+
+__all__ = ["Windows", "cut", "stitch", "up_to", "window_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,3 +104,9 @@ def stitch(
         weight[trial, start : start + n_bins, 0] += triangle
     total /= np.maximum(weight, np.finfo(pieces.dtype).tiny)
     return total[:, : shape[1]]
+
+
+def window_of(stream: MaskedStream) -> int:
+    """The window that a network is trained on. [bins]"""
+    longest = int(stream.lengths.max())
+    return min(stream.window_bins or longest, longest)

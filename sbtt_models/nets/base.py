@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -30,6 +30,11 @@ class Inferred:
     def log_rates(self) -> Float[Tensor, "batch bin channel"]:
         """The read-out, as a Poisson likelihood takes it."""
         return self.read_out
+
+    def in_float32(self) -> Inferred:
+        """The same, where mixed precision has rounded it."""
+        penalties = {name: value.float() for name, value in self.penalties.items()}
+        return replace(self, read_out=self.read_out.float(), penalties=penalties)
 
 
 class Network(nn.Module):

@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from sbtt_models.decoders.state_space import StateSpace
+from sbtt_models.nets.precision import in_float32
 
 __all__ = ["Filters", "Kernel"]
 
@@ -53,6 +54,10 @@ class Filters(nn.Module):
 
     def forward(self, n_bins: int) -> list[Kernel]:
         """Evaluate the kernels of each block for windows of so many bins."""
+        with torch.autocast(self.weight.device.type, enabled=False):  # powers add up rounding
+            return self._kernels(n_bins)
+
+    def _kernels(self, n_bins: int) -> list[Kernel]:
         n_near = n_bins if n_bins <= _DENSE else min(n_bins, _CHUNK)
         time = torch.arange(n_near + 1, dtype=self.weight.dtype, device=self.weight.device)
         damping = torch.exp(-self.log_decay.exp()[:, :, None] * time)
@@ -119,6 +124,7 @@ class _Toeplitz(torch.autograd.Function):
     """The product with a matrix whose entry depends on column minus row only."""
 
     @staticmethod
+    @in_float32
     def forward(ctx: Any, features: Tensor, kernel: Tensor) -> Tensor:
         matrix = kernel.unfold(1, features.shape[1], 1).flip(1)  # row i begins at shift -i
         ctx.save_for_backward(features, matrix)

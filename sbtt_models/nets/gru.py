@@ -23,6 +23,7 @@ from sbtt_models.nets.cells import (
     parameters_of,
     unpack_gradients,
 )
+from sbtt_models.nets.precision import in_float32
 from sbtt_models.nets.workspace import Workspace
 
 __all__ = ["encode"]
@@ -81,6 +82,7 @@ class _Encode(torch.autograd.Function):
     """Each direction of each encoder as a group of one batched product, directions by turns."""
 
     @staticmethod
+    @in_float32
     def forward(
         ctx: Any,
         seen: Tensor,

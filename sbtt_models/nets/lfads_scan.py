@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from sbtt_models.nets.cells import parameters_of
 from sbtt_models.nets.lfads_run import Buffers, Rules, Run, Walk
+from sbtt_models.nets.precision import in_float32
 from sbtt_models.nets.workspace import Workspace
 
 __all__ = ["Control", "Rules", "scan"]
@@ -83,6 +84,7 @@ def scan(
 
 class _Scan(torch.autograd.Function):
     @staticmethod
+    @in_float32
     def forward(
         ctx: Any,
         workspace: Workspace,

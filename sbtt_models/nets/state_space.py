@@ -19,6 +19,7 @@ from typing_extensions import override
 from sbtt_models.decoders.state_space import StateSpace
 from sbtt_models.nets.base import Inferred, Network
 from sbtt_models.nets.filters import Filters
+from sbtt_models.nets.precision import in_float32
 from sbtt_models.nets.state_space_step import StateSpaceStep
 from sbtt_models.online import Step
 
@@ -124,6 +125,7 @@ def _normalise(
 
 class _Normalise(torch.autograd.Function):
     @staticmethod
+    @in_float32
     def forward(ctx: Any, features: Tensor, heard: Tensor) -> Tensor:
         scale = features.square().mean(0).add_(_EPSILON).rsqrt_().mul_(heard)
         normal = features * scale
@@ -142,6 +144,7 @@ class _Feed(torch.autograd.Function):
     """Add to the features what a layer makes of the filtered ones."""
 
     @staticmethod
+    @in_float32
     def forward(
         ctx: Any,
         features: Tensor,

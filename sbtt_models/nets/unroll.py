@@ -21,6 +21,7 @@ from sbtt_models.nets.cells import (
     unpack_extra,
     unpack_gradients,
 )
+from sbtt_models.nets.precision import in_float32
 from sbtt_models.nets.workspace import Workspace
 
 __all__ = ["read_out", "unroll"]
@@ -58,6 +59,7 @@ class _Unroll(torch.autograd.Function):
     """
 
     @staticmethod
+    @in_float32
     def forward(
         ctx: Any,
         initial: Tensor,
@@ -124,6 +126,7 @@ class _ReadOut(torch.autograd.Function):
     """Bin by bin, so that no product has to be summed over bins afterwards."""
 
     @staticmethod
+    @in_float32
     def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(states, weight)
         wide = bias[:, None].expand(-1, states.shape[2])

@@ -1,0 +1,223 @@
+"""What each option of a training does, exactly, and that it does nothing when it is off."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+import sbtt_models
+from sbtt_models import loop as loop_module
+from sbtt_models.augment import held_samples, jittered, shifted, thinned
+from sbtt_models.batches import Batch, StreamOnDevice
+from sbtt_models.learning_rate import LearningRate
+from sbtt_models.objective import Objective
+from sbtt_models.spec import DataError
+from sbtt_models.training import Plateau, Training
+from tests.sbtt_models.test_decoders import NEURAL, QUICK, SMALL, stream
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def on_device(data=None):
+    return StreamOnDevice.of(data or stream(), 12, torch.device("cpu"))
+
+
+def test_jitter_conserves_counts_and_lands_where_something_is_observed():
+    data = on_device()
+    moved = jittered(data.counts, data.exposure, 3, int(data.counts.max()), generator())
+    assert torch.equal(moved.sum(1), data.counts.sum(1))
+    assert (moved >= 0).all()
+    assert not moved[data.exposure == 0].any()
+    assert (moved != data.counts).any()
+
+
+@pytest.mark.parametrize("n_bins", [1, 2])
+def test_a_jittered_spike_moves_no_further_than_it_may(n_bins):
+    counts = torch.zeros(400, 9, 1)
+    counts[:, 4] = 2
+    moved = jittered(counts, torch.ones_like(counts), n_bins, 2, generator())
+    reached = moved.sum(0)[:, 0]
+    assert reached.sum() == 800
+    assert (reached[4 - n_bins : 5 + n_bins] > 800 / (2 * n_bins + 1) - 80).all()
+    assert not reached[: 4 - n_bins].any()
+    assert not reached[5 + n_bins :].any()
+    assert (moved == 1).any()  # the two spikes of a bin part
+
+
+def test_a_spike_with_nowhere_to_go_stays():
+    counts = torch.zeros(50, 9, 1)
+    counts[:, 4] = 3
+    moved = jittered(counts, (counts > 0).float(), 2, 3, generator())
+    assert torch.equal(moved, counts)
+
+
+def test_a_trial_is_shifted_whole_with_its_mask():
+    data = on_device()
+    moved = shifted(data, 3, generator())
+    seen = set()
+    for trial in range(len(data.counts)):
+        fits = []
+        for shift in range(-3, 4):
+            counts, exposure = (
+                torch.roll(values[trial], shift, 0) for values in (data.counts, data.exposure)
+            )
+            outside = slice(0, shift) if shift > 0 else slice(len(counts) + shift, len(counts))
+            if shift:
+                counts[outside], exposure[outside] = 0, 0
+            same = torch.equal(counts, moved.counts[trial])
+            fits += [shift] if same and torch.equal(exposure, moved.exposure[trial]) else []
+        assert fits
+        seen.update(fits)
+    assert len(seen) > 3
+
+
+def test_a_redrawn_mask_takes_its_share_from_counts_and_exposure_alike():
+    data = on_device(stream(lengths=(12,) * 200))
+    one, other = (thinned(data, 0.3, noise) for noise in [generator()] * 2)
+    for found in (one, other):
+        kept = found.exposure > 0
+        assert torch.equal(found.counts[kept], data.counts[kept])
+        assert not found.counts[~kept].any()
+        share = kept.sum() / (data.exposure > 0).sum()
+        assert abs(share - 0.7) < 0.02
+    assert (one.exposure != other.exposure).any()
+
+
+SHOWN = {
+    "redrawn_mask": 0.3,
+    "jitter_bins": 2,
+    "shift_bins": 2,
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_each_epoch_sees_other_data_and_validation_the_same(name, monkeypatch):
+    trained, judged = [], []
+    real = Objective.terms, Objective.judge
+
+    def terms(self, infer, batch):
+        trained.append((batch.counts.clone(), batch.exposure.clone()))
+        return real[0](self, infer, batch)
+
+    def judge(self, infer, batch, hidden, **named):
+        judged.append(batch.counts.clone())
+        return real[1](self, infer, batch, hidden, **named)
+
+    monkeypatch.setattr(Objective, "terms", terms)
+    monkeypatch.setattr(Objective, "judge", judge)
+    rules = QUICK.model_copy(update={"batch_size": 10, "epochs": 2})
+    data = stream()
+    for value in (0, SHOWN[name]):
+        sbtt_models.fit(SMALL["autoencoder"], data, rules.model_copy(update={name: value}))
+    plain, changed = trained[:2], trained[2:]
+
+    def ordered(batches):
+        return [sorted(map(str, counts.flatten(1).tolist())) for counts, _ in batches]
+
+    assert ordered(plain)[0] == ordered(plain)[1]
+    assert ordered(changed)[0] != ordered(changed)[1]
+    assert all(torch.equal(judged[0], other) for other in judged[1:])
+    for counts, exposure in changed:
+        assert not counts[exposure == 0].any()
+
+
+def test_a_loss_over_all_is_the_one_over_observed_times_their_share():
+    data = on_device()
+    network = SMALL["autoencoder"].network(torch.zeros(1, 4), 24, 0).eval()
+    batch = Batch(data.counts, data.exposure)
+    terms = [
+        Objective(0.0, 1.0, generator(), network.head, None, over_all).terms(network, batch)
+        for over_all in (False, True)
+    ]
+    share = (data.exposure > 0).float().mean()
+    torch.testing.assert_close(terms[1]["nll"], terms[0]["nll"] * share)
+
+
+def test_samples_held_out_teach_nothing_and_are_judged():
+    """Whatever was counted at them, the network is the same; only their own loss moves."""
+    data = stream()
+    rules = QUICK.model_copy(update={"sample_validation": 0.25})
+    held = held_samples(data, 0.25)
+    assert held[data.split.train].any()
+    assert not held[data.split.valid].any()
+    assert not held[data.split.test].any()
+    assert data.observed[held].all()
+    counts = np.where(held, data.counts + 3, data.counts).astype(np.int32)
+    other = type(data)(counts, data.exposure, data.lengths, data.bin_s, data.split)
+    fits = [sbtt_models.fit(SMALL["autoencoder"], s, rules) for s in (data, other)]
+    before, after = (fit.network.state_dict() for fit in fits)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    for one, two in zip(*(fit.history for fit in fits), strict=True):
+        assert one["valid_loss"] == two["valid_loss"]
+        assert one["sample_loss"] != two["sample_loss"]
+
+
+def test_the_sample_loss_can_choose_the_weights(monkeypatch):
+    losses = iter([3.0, 1.0, 2.0, 2.5])
+    real = loop_module._Loop._validate
+
+    def validate(self):
+        return real(self) | {"sample_loss": next(losses)}
+
+    monkeypatch.setattr(loop_module._Loop, "_validate", validate)
+    rules = QUICK.model_copy(
+        update={"sample_validation": 0.25, "stop_by": "sample_loss", "patience": 2}
+    )
+    fitted = sbtt_models.fit(SMALL["autoencoder"], stream(), rules)
+    assert fitted.epochs == 4
+    assert fitted.history[1]["sample_loss"] == 1.0
+
+
+def test_what_cannot_be_held_out_is_refused():
+    with pytest.raises(ValidationError, match="needs a sample_validation above 0"):
+        Training(stop_by="sample_loss")
+    data = stream(lengths=(1,) * 6, share=0.5)
+    with pytest.raises(DataError, match=r"sample_validation 1e-06: took 0 of"):
+        sbtt_models.fit(SMALL["autoencoder"], data, Training(epochs=1, sample_validation=1e-6))
+
+
+def test_a_rate_falls_on_a_plateau_and_no_further_than_its_end():
+    optimiser = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    plateau = Plateau(decay=0.5, patience=2, stop=0.2)
+    rate = LearningRate(
+        optimiser, Training(schedule="plateau", plateau=plateau, learning_rate=1.0), 1
+    )
+    told = []
+    for loss in [5, 4, 4, 4, 4, 4, 4, 4, 3.9, 4, 4, 4, 4, 4, 4]:
+        rate.judge(loss)
+        told.append(rate.now)
+    assert told == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2, 0.2]
+
+
+def test_a_training_on_a_plateau_goes_on_where_it_was(tmp_path):
+    rules = Training(epochs=30, batch_size=10, schedule="plateau", learning_rate=0.05,
+                     plateau=Plateau(decay=0.5, patience=0), checkpoint_every=7,
+                     jitter_bins=1, redrawn_mask=0.2, sample_validation=0.1)  # fmt: skip
+    straight = sbtt_models.fit(SMALL["autoencoder"], stream(), rules)
+    assert straight.history[-1]["learning_rate"] < 0.05
+
+    def die(done, most):
+        if done == 17:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sbtt_models.fit(SMALL["autoencoder"], stream(), rules, folder=tmp_path, progress=die)
+    resumed = sbtt_models.fit(SMALL["autoencoder"], stream(), rules, folder=tmp_path)
+    assert resumed.history == straight.history
+
+
+@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+def test_mixed_precision_trains_and_stays_near(spec):
+    """bfloat16 keeps 8 bits: losses stay within 0.03 nat per entry of those in float32."""
+    data = stream(lengths=(12,) * 60)
+    rules = Training(epochs=25, batch_size=16, learning_rate=0.03, precision="bfloat16")
+    mixed = sbtt_models.fit(spec, data, rules)
+    plain = sbtt_models.fit(spec, data, rules.model_copy(update={"precision": "float32"}))
+    assert all(p.dtype == torch.float32 for p in mixed.network.parameters())
+    losses = [[row["valid_loss"] for row in fit.history] for fit in (mixed, plain)]
+    assert losses[0] != losses[1]
+    assert min(losses[0]) < losses[0][0] - 0.05
+    np.testing.assert_allclose(losses[0][:5], losses[1][:5], atol=0.03)
+    assert abs(min(losses[0]) - min(losses[1])) < 0.03
