@@ -5,8 +5,9 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -20,7 +21,10 @@ from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row, 
 from implant_sim.study.scenario import Overrides, Scenario, load
 from implant_sim.study.score import score
 from implant_sim.study.store import Outcome
-from sbtt_models.decoders.base import Fitted, Progress
+from sbtt_models.decoders.base import DecoderSpec, Fitted, Progress
+from sbtt_models.signals import MaskedStream
+from sbtt_models.training import Training
+from sbtt_models.tuning import Tuning
 
 __all__ = ["Acquisition", "acquisition", "run", "simulate"]
 
@@ -63,7 +67,9 @@ def simulate(
     got = acquisition(scenario, repeat, root)
     recording = got.offered.held_in
     times.append(time.perf_counter())
-    fitted = sbtt_models.fit(
+    tuning: list[dict[str, float]] = []
+    fit = partial(_tuned, scenario.tuning, tuning) if scenario.tuning else sbtt_models.fit
+    fitted = fit(
         scenario.decoder,
         got.stream,
         scenario.training,
@@ -91,9 +97,23 @@ def simulate(
         energy=energy_rows(got.ledger),
         arrays=collect(recording, got.stream, scores.rates, scores.decoded),
         attrs={"bin_s": recording.bin_s, "window_bins": recording.window_bins or 0},
-        detail=_detail(got, fitted, times),
+        detail=_detail(got, fitted, times) | ({"tuning": tuning} if tuning else {}),
         save=fitted.save,
     )
+
+
+def _tuned(
+    tuning: Tuning,
+    table: list[dict[str, float]],
+    decoder: DecoderSpec,
+    stream: MaskedStream,
+    training: Training,
+    **named: Any,
+) -> Fitted:
+    """Train a population here, with the point's own threads; tell its table."""
+    found = sbtt_models.tune(decoder, stream, training, tuning, **named)
+    table.extend(dict(row) for row in found.history)
+    return cast(Fitted, found.fitted)
 
 
 def _of_training(progress: Callable[[float], None] | None) -> Progress | None:

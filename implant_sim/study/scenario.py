@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.schedules import AnySchedule
@@ -25,6 +25,7 @@ from implant_sim.study.yaml_loader import Node, printable
 from sbtt_models.decoders import AnyDecoder
 from sbtt_models.spec import Seconds, Spec, SpecError
 from sbtt_models.training import Training
+from sbtt_models.tuning import Tuning
 
 __all__ = ["WITH_PATHS", "Overrides", "Point", "Scenario", "Study", "is_path_key", "load"]
 
@@ -53,11 +54,19 @@ class Scenario(Spec):
     schedule: AnySchedule
     decoder: AnyDecoder
     training: Training = Training()
+    tuning: Tuning | None = None
+    """Find numbers of decoder and training by a population instead of one training."""
     score: ScoreOptions = ScoreOptions()
     time_limit_s: Seconds | None = Field(None, gt=0, alias="time_limit")
     """The longest that one point may take; beyond it its status is `timeout`."""
     sweep: Sweep = Sweep()
     """A grid: dotted key -> values, or a range. A value may be a whole block, with a `label`."""
+
+    @model_validator(mode="after")
+    def _tunable(self) -> Scenario:
+        if self.tuning is not None:
+            self.tuning.refuse(self.decoder, self.training)
+        return self
 
     @field_validator("name")
     @classmethod

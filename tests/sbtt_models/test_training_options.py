@@ -125,7 +125,7 @@ def test_each_epoch_sees_other_data_and_validation_the_same(name, monkeypatch):
 
 def test_a_loss_over_all_is_the_one_over_observed_times_their_share():
     data = on_device()
-    network = SMALL["autoencoder"].network(torch.zeros(1, 4), 24, 0).eval()
+    network = SMALL["autoencoder"].network(torch.zeros(4), 24, 0).eval()
     batch = Batch(data.counts, data.exposure)
     terms = [
         Objective(0.0, 1.0, generator(), network.head, None, over_all).terms(network, batch)

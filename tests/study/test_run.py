@@ -17,6 +17,7 @@ from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
 from implant_sim.study.tables import RESULTS
 from implant_sim.study.worker import Job, work
+from sbtt_models.spec import SpecError
 
 SMALL = {
     "name": "small",
@@ -180,3 +181,19 @@ def test_a_point_killed_in_mid_training_goes_on_and_gives_the_same(tmp_path):
     assert weights[0].read_bytes() == weights[1].read_bytes()
     loaded = sbtt_models.load(weights[0].parent)
     assert loaded.epochs == 12
+
+
+def test_a_scenario_can_ask_for_a_population():
+    ranges = {"training.coordinated_dropout": {"low": 0.1, "high": 0.6}}
+    tuning = {"ranges": ranges, "members": 2, "generation_epochs": 1, "burn_in_epochs": 0,
+              "generations": 2}  # fmt: skip
+    network = {"kind": "autoencoder", "hidden": 4, "generator": 4}
+    study = load({**SMALL, "decoder": network, "tuning": tuning})
+    outcome = simulate(study.points[0].scenario, 0, study.root)
+    assert outcome.row["epochs"] == 2
+    assert [(row["generation"], row["member"]) for row in outcome.detail["tuning"]] == [
+        (1, 0), (1, 1), (2, 0), (2, 1)
+    ]  # fmt: skip
+    with pytest.raises(SpecError, match=r"decoder\.colour is no number"):
+        load({**SMALL, "decoder": network,
+              "tuning": {"ranges": {"decoder.colour": {"low": 0, "high": 1}}}})  # fmt: skip
