@@ -91,10 +91,11 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
         limits.refuse_declared(study)  # before pandas is loaded
         from implant_sim.study.coordinate import Options, coordinate
         from implant_sim.study.engines import Choice
+        from implant_sim.study.reuse import reprice
         from implant_sim.study.run import simulate
 
         options = Options(device, jobs, fresh, Choice(engine, address, gpus))
-        results = coordinate(study, folder, simulate, options)
+        results = coordinate(study, folder, simulate, options, reprice)
         code = _exit_code(list(results["status"]))
         page = _build_report(folder)
         if as_json:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from implant_sim.hardware.acquire import acquire
 from implant_sim.hardware.activity import Activity
 from implant_sim.hardware.energy import Ledger, price
 from implant_sim.hardware.verdict import Verdict, judge
-from implant_sim.study.keys import stage_seed
+from implant_sim.recordings import AnyRecording, RecordingSource
+from implant_sim.study.keys import data_files, stage_seed
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import HeldOut, hold_out
 from sbtt_models.decoders import DecoderSpec
-from sbtt_models.signals import MaskedStream
+from sbtt_models.signals import MaskedStream, Recording
 
 __all__ = ["Acquisition", "acquisition", "waited_for"]
 
@@ -48,7 +51,8 @@ def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
     DataError, SpecError
         If the recording cannot be read, or schedule and implant do not fit it or each other.
     """
-    recording = scenario.recording.load(root)
+    states = tuple((path, path.stat().st_mtime_ns) for path in data_files(scenario, root))
+    recording = _loaded(scenario.recording.model_dump_json(by_alias=True), root, states)
     offered = hold_out(recording, scenario.score, repeat)
     rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
     stream, activity = acquire(offered.held_in, scenario.implant, scenario.schedule, rng)
@@ -67,3 +71,9 @@ def waited_for(activity: Activity, decoder: DecoderSpec) -> Activity:
     """
     wait_s = (decoder.waits or 0) * activity.bin_s
     return replace(activity, latency_s=activity.latency_s + wait_s)
+
+
+@lru_cache(maxsize=1)  # a worker goes through many points of one recording
+def _loaded(source: str, root: Path, states: tuple[tuple[Path, int], ...]) -> Recording:  # noqa: ARG001 - makes the cache honest
+    reader: TypeAdapter[RecordingSource] = TypeAdapter(AnyRecording)
+    return reader.validate_json(source).load(root)

@@ -112,6 +112,11 @@ class Axis(ABC):
     def __getitem__(self, index: int) -> Choice:
         """One of them."""
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether neighbours in the list are likely to be alike."""
+        return True
+
     @abstractmethod
     def at(self, share: float) -> Choice:
         """What lies at a share of the way, 0 to 1."""
@@ -131,6 +136,18 @@ class Listed(Axis):
     @override
     def __getitem__(self, index: int) -> Choice:
         return self.values[index]
+
+    @property
+    @override
+    def is_ordered(self) -> bool:
+        """Numbers and quantities that rise or fall."""
+        written = [next(iter(row.values()))[1].value for row in self.values]
+        found = [measure(v) if isinstance(v, str) else None for v in written]
+        read = [v if f is None else f[0] for v, f in zip(written, found, strict=True)]
+        if len(self.keys) > 1 or any(isinstance(v, bool | dict | list | str) for v in read):
+            return False
+        numbers = [float(v) for v in read if isinstance(v, int | float)]
+        return len(numbers) == len(read) and numbers in (sorted(numbers), sorted(numbers)[::-1])
 
     @override
     def at(self, share: float) -> Choice:

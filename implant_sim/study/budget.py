@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from implant_sim.hardware.energy import Prices, price
@@ -14,14 +15,14 @@ from implant_sim.hardware.uncertainty import Band
 from implant_sim.hardware.verdict import judge
 from implant_sim.study.acquisition import waited_for
 from implant_sim.study.engines.base import default_jobs
-from implant_sim.study.keys import DataKeys
+from implant_sim.study.keys import DataKey, DataKeys
 from implant_sim.study.offers import Counted, Offers
 from implant_sim.study.rows import energy_rows, hardware_row, power_band
 from implant_sim.study.scenario import Point, Study
 from implant_sim.study.sweep import axes_text
 from sbtt_models.spec import SpecError
 
-__all__ = ["Budget", "budgets"]
+__all__ = ["Budget", "Shop", "budgets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,17 @@ class Budget:
     """If asked for."""
 
 
-def budgets(study: Study, with_tornado: bool = False, jobs: int | None = None) -> Iterator[Budget]:
+class Shop:
+    """What pricing has made so far; kept, it makes the next points of the same study cheaper."""
+
+    def __init__(self, root: Path) -> None:
+        self.keys, self.offers, self.prices = DataKeys(), Offers(root), _Prices()
+        self.counts: dict[DataKey, Future[Counted]] = {}
+
+
+def budgets(
+    study: Study, with_tornado: bool = False, jobs: int | None = None, shop: Shop | None = None
+) -> Iterator[Budget]:
     """Price each point once, with the first repeat's random draws.
 
     Points that differ in prices alone share what was counted, and no stream is made where the
@@ -57,6 +68,8 @@ def budgets(study: Study, with_tornado: bool = False, jobs: int | None = None) -
     jobs : int, optional
         Acquisitions at a time, on threads; one for each core if None. Without effect on the
         results.
+    shop : Shop, optional
+        Kept from a call before.
 
     Yields
     ------
@@ -71,17 +84,16 @@ def budgets(study: Study, with_tornado: bool = False, jobs: int | None = None) -
     LimitError
         If memory or time would not suffice for one of the points.
     """
-    keys, offers, prices = DataKeys(), Offers(study.root), _Prices()
-    named = [keys.of(p.scenario, offers.step_s(p.scenario)) for p in study.points]
+    shop = shop or Shop(study.root)
+    named = [shop.keys.of(p.scenario, shop.offers.step_s(p.scenario)) for p in study.points]
     first = dict(zip(reversed(named), reversed(study.points), strict=True))
     with ThreadPoolExecutor(jobs or default_jobs(1)) as pool:
         try:
-            counts = {
-                key: pool.submit(offers.count, first[key].scenario, key)
-                for key in dict.fromkeys(named)
-            }
+            for key in dict.fromkeys(named):
+                if key not in shop.counts:
+                    shop.counts[key] = pool.submit(shop.offers.count, first[key].scenario, key)
             for point, key in zip(study.points, named, strict=True):
-                yield _budget(point, study.name, counts[key], prices, with_tornado)
+                yield _budget(point, study.name, shop.counts[key], shop.prices, with_tornado)
         finally:
             pool.shutdown(cancel_futures=True)
 

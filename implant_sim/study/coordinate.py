@@ -7,23 +7,27 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from implant_sim import files
 from implant_sim.study import engines, limits
 from implant_sim.study.claims import Claims
-from implant_sim.study.clerk import Clerk, title_of
-from implant_sim.study.engines.base import Task, default_jobs, drive
-from implant_sim.study.events import Event, Events
-from implant_sim.study.keys import code_digest, point_key
+from implant_sim.study.engines.base import default_jobs
+from implant_sim.study.events import Event
+from implant_sim.study.keys import point_key
 from implant_sim.study.progress import Progress
-from implant_sim.study.provenance import now, provenance
-from implant_sim.study.queue import Queue
+from implant_sim.study.provenance import listed, now, provenance
+from implant_sim.study.reuse import Reprice
+from implant_sim.study.runner import Call, Runner
 from implant_sim.study.scenario import Study
+from implant_sim.study.search.found import write_found
+from implant_sim.study.search.loop import Evaluated, explore
+from implant_sim.study.search.space import Space
 from implant_sim.study.store import FINAL, Entry, RunFolder
 from implant_sim.study.tables import write_tables
-from implant_sim.study.worker import Job, Simulate, give_up, work
+from implant_sim.study.worker import Simulate
 from sbtt_models.spec import SimError, SpecError
 
 __all__ = ["Options", "coordinate", "entries_of"]
@@ -56,7 +60,13 @@ def entries_of(study: Study) -> list[Entry]:
     ]
 
 
-def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) -> pd.DataFrame:
+def coordinate(
+    study: Study,
+    out: Path,
+    simulate: Simulate,
+    options: Options,
+    reprice: Reprice | None = None,
+) -> pd.DataFrame:
     """Run what is not finished yet, and write the tables.
 
     Several coordinators may run the same study in the same folder; they share the work, and each
@@ -70,6 +80,8 @@ def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) ->
     simulate : callable
         Runs one point; see `Simulate`.
     options : Options
+    reprice : callable, optional
+        Makes the result of a point from that of another which decoded the same data.
 
     Returns
     -------
@@ -82,7 +94,7 @@ def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) ->
         If nothing can be run or kept at all.
     """
     _refuse_beforehand(out, options.device)
-    entries = entries_of(study)
+    entries = [] if study.space else entries_of(study)
     prediction = limits.predict(study)
     threads = max(point.scenario.training.threads for point in study.points)
     jobs = limits.jobs_that_fit(prediction, options.jobs or default_jobs(threads))
@@ -110,14 +122,27 @@ def coordinate(study: Study, out: Path, simulate: Simulate, options: Options) ->
                 f"--fresh: {claims.others[0].title} is at work in {out}; wait for it or stop it"
             )
         started = time.perf_counter()
+        call = Call(simulate, reprice, options.device)
         crew = engines.Crew(jobs, threads, limits.allowed_memory_b() / jobs)
         try:
-            computed = _run_all(study, folder, entries, claims, simulate, options, crew)
+            if study.space is None:
+                computed = _run_all(study, folder, entries, claims, call, options, crew)
+            else:
+                computed = _search(
+                    study, study.space, folder, entries, claims, call, options, crew, told
+                )
         finally:
             results = write_tables(folder, entries)
         finish = {"finished": now(), "duration_s": time.perf_counter() - started}
-        folder.write_run(told | finish | {"computed": computed})
+        folder.write_run(
+            told | listed(entries) | finish | {"computed": computed} | _reused(results)
+        )
     return results
+
+
+def _reused(results: pd.DataFrame) -> dict[str, int]:
+    """How many runs share the decoder of another."""
+    return {"decoders_shared": int(results["decoded_by"].notna().sum())}
 
 
 def _refuse_beforehand(out: Path, device: str) -> None:
@@ -141,38 +166,47 @@ def _run_all(
     folder: RunFolder,
     entries: Sequence[Entry],
     claims: Claims,
-    simulate: Simulate,
+    call: Call,
     options: Options,
     crew: engines.Crew,
 ) -> int:
     """Run what is missing; returns how many points were run here."""
     unique = list({entry.key: entry for entry in entries}.values())
     kept = folder.kept(entry.key for entry in unique)
-    finished = [e for e in unique if e.key in kept and kept[e.key].status in FINAL]
-    code = code_digest()
-
-    def task_of(entry: Entry) -> Task:
-        clerk.begins(entry)
-        scenario = study.points[entry.point].scenario
-        job = Job(
-            scenario, entry, study.root, folder.path.absolute(), simulate, options.device, code
+    n_finished = sum(found.status in FINAL for found in kept.values())
+    with Progress(len(unique), n_finished) as progress:
+        runner = Runner(
+            folder, study.root, claims, list(entries), call, options.engine, crew, progress
         )
-        return Task(work, job, scenario.time_limit_s, give_up)
+        begun: Event = "join" if claims.others else "resume" if n_finished else "start"
+        runner.events.tell(begun, runs=len(unique), finished=n_finished, jobs=crew.jobs)
+        with runner:
+            runner.run(unique, {p.index: p.scenario for p in study.points}, kept)
+    return runner.n_computed
 
-    events = Events(folder.path)
-    with Progress(len(unique), len(finished)) as progress:
-        for entry in finished:
-            progress.known(title_of(entry), kept[entry.key].row)
-        clerk = Clerk(folder, entries, claims, events, progress)
-        queue = Queue(folder, unique, kept, claims, task_of, clerk.reused)
-        begun: Event = "join" if claims.others else "resume" if finished else "start"
-        events.tell(begun, runs=len(unique), finished=len(finished), jobs=crew.jobs)
-        try:
-            if len(queue):
-                with options.engine.open(crew) as engine:
-                    drive(engine, queue, clerk.ended, progress.running)
-        except BaseException as error:
-            events.tell("stop", reason=type(error).__name__, computed=clerk.n_computed)
-            raise
-        events.tell("end", computed=clerk.n_computed)
-    return clerk.n_computed
+
+def _search(  # noqa: PLR0913 - as `_run_all`, and what is written after each batch
+    study: Study,
+    space: Space,
+    folder: RunFolder,
+    entries: list[Entry],
+    claims: Claims,
+    call: Call,
+    options: Options,
+    crew: engines.Crew,
+    told: dict[str, Any],
+) -> int:
+    """Go through a design space; returns how many points were run here."""
+    most = space.search.budget.points * study.repeats
+    with Progress(most, 0) as progress:
+        runner = Runner(folder, study.root, claims, entries, call, options.engine, crew, progress)
+        begun: Event = "join" if claims.others else "start"
+        runner.events.tell(begun, runs=most, finished=0, jobs=crew.jobs)
+
+        def on_batch(found: Sequence[Evaluated]) -> None:
+            folder.write_run(told | listed(entries))
+            write_found(study, space, folder, found)
+
+        with runner:
+            explore(study, space, folder, runner, entries, on_batch)
+    return runner.n_computed

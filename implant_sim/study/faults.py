@@ -14,7 +14,6 @@ from implant_sim.study.yaml_loader import Node, Place, printable
 __all__ = ["describe", "nearest"]
 
 _MAX_INPUT = 60
-_LATER = {"search": "a search is not there yet; use 'sweep'"}
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -87,12 +86,8 @@ def _say(
 ) -> tuple[Place, str]:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        word = path[-1]
-        hint = _LATER.get(word) if len(path) == 1 else None
-        text = f"unknown key{nearest(word, known['siblings'])}"
-        return node.key_place or node.place, (
-            f"{text.removesuffix('?')}; {hint}" if hint else f"{text}{_list(known['siblings'])}"
-        )
+        text = f"unknown key{nearest(path[-1], known['siblings'])}"
+        return node.key_place or node.place, f"{text}{_list(known['siblings'])}"
     if kind == "missing":
         return node.place, f"{rest[-1] if rest else 'a key'!r} is missing"
     if kind in ("union_tag_invalid", "union_tag_not_found"):

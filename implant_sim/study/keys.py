@@ -27,12 +27,13 @@ __all__ = [
 ]
 
 STAGES = ("schedule", "initial weights")
-_NOT_IN_KEY = {"name", "repeats", "sweep", "seed", "time_limit"}
+_NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit"}
 _RESULT_FREE = (
     "cli.py", "terminal.py", "__main__.py", "files.py", "report/", "study/engines/",
+    "study/search/",
     *(f"study/{name}.py" for name in (
         "claims", "clerk", "coordinate", "events", "index", "limits", "progress", "provenance",
-        "queue",
+        "queue", "runner",
     )),
 )  # fmt: skip
 """Where points run and how they are listed changes no result."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -14,7 +14,7 @@ from implant_sim.study.keys import code_digest, data_files
 from implant_sim.study.scenario import Study
 from implant_sim.study.store import SCHEMA, Entry
 
-__all__ = ["now", "provenance"]
+__all__ = ["listed", "now", "provenance"]
 
 _PACKAGES = ("implant-sim", "numpy", "torch", "numba", "scipy", "scikit-learn", "pandas", "h5py")
 
@@ -43,9 +43,16 @@ def provenance(study: Study, entries: Sequence[Entry]) -> dict[str, Any]:
         "axes": list(study.axes),
         "skipped": [{"axes": s.axes, "condition": s.condition} for s in study.skipped],
         "started": now(),
+        **listed(entries),
+    }
+
+
+def listed(entries: Iterable[Entry]) -> dict[str, Any]:
+    """The points of a study, and where each is kept."""
+    return {
         "points": [
             {"point": e.point, "repeat": e.repeat, "key": e.key, "axes": e.axes} for e in entries
-        ],
+        ]
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from typing_extensions import override
@@ -31,6 +31,8 @@ class Queue(Source):
         Makes the task of an entry.
     on_reuse : callable
         Called with each entry that another coordinator has finished meanwhile.
+    after : mapping of str to str, optional
+        Key of a point -> key of the one whose end it waits for, so as to use its decoder.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Queue(Source):
         claims: Claims,
         task_of: Callable[[Entry], Task],
         on_reuse: Callable[[Entry], None],
+        after: Mapping[str, str] | None = None,
     ) -> None:
         self._folder, self._claims = folder, claims
         self._task_of, self._on_reuse = task_of, on_reuse
@@ -49,6 +52,7 @@ class Queue(Source):
         missing = (e for e in entries if e.key not in kept or kept[e.key].status not in FINAL)
         self._waiting = {entry.key: entry for entry in missing}
         self._elsewhere: dict[str, Entry] = {}
+        self._after = {k: first for k, first in (after or {}).items() if first in self._waiting}
 
     def __len__(self) -> int:
         """Points not handed out yet."""
@@ -57,10 +61,9 @@ class Queue(Source):
     @override
     def take(self) -> Task | None:
         """The next point that is neither finished nor at work elsewhere."""
-        if not self._waiting:
+        if next(self._free(), None) is None:
             self._look_again()
-        while self._waiting:
-            key = next(iter(self._waiting))
+        while (key := next(self._free(), None)) is not None:
             entry = self._waiting.pop(key)
             if self._is_done(entry):
                 self._on_reuse(entry)
@@ -78,6 +81,17 @@ class Queue(Source):
     def over(self) -> bool:
         """Whether every point was handed out here or finished elsewhere."""
         return not self._waiting and not self._elsewhere
+
+    def _free(self) -> Iterator[str]:
+        """Those that wait for no other point to end."""
+        return (key for key in self._waiting if self._has_ended(self._after.get(key)))
+
+    def _has_ended(self, key: str | None) -> bool:
+        if key is None:
+            return True
+        if key in self._waiting or key in self._elsewhere:
+            return False
+        return stamp_of(self._folder.points / key) is not None
 
     def _look_again(self) -> None:
         """Those that others have finished, or left behind."""

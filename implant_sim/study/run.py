@@ -17,7 +17,8 @@ from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.arrays import collect
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.keys import stage_seed
-from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row, power_band
+from implant_sim.study.reuse import decoded_detail, hardware_of, reprice
+from implant_sim.study.rows import calibration_mean, energy_rows
 from implant_sim.study.scenario import Overrides, Scenario, load
 from implant_sim.study.score import score
 from implant_sim.study.store import Outcome
@@ -90,14 +91,15 @@ def simulate(
     )
     times.append(time.perf_counter())
     trained = {name: getattr(fitted, name) for name in ("n_parameters", "epochs", "train_s")}
-    spread = power_band(scenario.implant, got.activity, scenario.seed)
-    hardware = hardware_row(recording, got.activity, got.ledger, got.verdict, spread)
+    decoded = scores.to_row() | trained
     return Outcome(
-        row={"status": "ok"} | hardware | scores.to_row() | trained,
+        row={"status": "ok"} | hardware_of(scenario, got) | decoded,
         energy=energy_rows(got.ledger),
         arrays=collect(recording, got.stream, scores.rates, scores.decoded),
         attrs={"bin_s": recording.bin_s, "window_bins": recording.window_bins or 0},
-        detail=_detail(got, fitted, times) | ({"tuning": tuning} if tuning else {}),
+        detail=_detail(got, fitted, times)
+        | decoded_detail(got, decoded)
+        | ({"tuning": tuning} if tuning else {}),
         save=fitted.save,
     )
 
@@ -183,9 +185,8 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
     """
     study = load(scenario, overrides if seed is None else with_seed(overrides, seed))
     folder = Path("runs") / study.name if out is None else Path(out)
-    return coordinate(
-        study, folder, simulate, Options(device, jobs, fresh, engines.Choice(engine, address))
-    )
+    options = Options(device, jobs, fresh, engines.Choice(engine, address))
+    return coordinate(study, folder, simulate, options, reprice)
 
 
 def with_seed(overrides: Overrides, seed: int) -> Overrides:

@@ -18,6 +18,8 @@ from implant_sim.recordings import AnyRecording
 from implant_sim.study.expand import Expander, Skipped, labels_of, put
 from implant_sim.study.find import read_scenario, with_implant
 from implant_sim.study.paths import WITH_PATHS, absolute, from_here, is_path_key
+from implant_sim.study.search.space import Space, axes_of, conditions_in
+from implant_sim.study.search.spec import Search
 from implant_sim.study.sweep import Label, Plan, Sweep, plan_of
 from implant_sim.study.tree import as_node, assignment, get, in_order
 from implant_sim.study.withhold import ScoreOptions
@@ -61,6 +63,8 @@ class Scenario(Spec):
     """The longest that one point may take; beyond it its status is `timeout`."""
     sweep: Sweep = Sweep()
     """A grid: dotted key -> values, or a range. A value may be a whole block, with a `label`."""
+    search: Search | None = None
+    """Instead of a sweep: which designs there are, and which are good."""
 
     @model_validator(mode="after")
     def _tunable(self) -> Scenario:
@@ -104,10 +108,14 @@ class Study:
     seed: int
     skipped: tuple[Skipped, ...] = ()
     """Points that a condition left out."""
+    space: Space | None = None
+    """What a search goes through; `points` then holds the scenario that it starts from."""
 
     @property
     def axes(self) -> tuple[str, ...]:
         """The swept keys."""
+        if self.space is not None:
+            return tuple(key for axis in self.space.axes for key in axis.keys)
         return tuple(self.points[0].axes)
 
     @property
@@ -154,7 +162,24 @@ def load(scenario: str | Path | Mapping[str, Any], overrides: Overrides = ()) ->
     _refuse_swept(pairs, plan.keys)
     points, skipped = _expanded(tree, plan, root)
     first = points[0].scenario
-    return Study(first.name, root, tree.plain(), points, first.repeats, first.seed, skipped)
+    space = _space_of(tree, root, first.search, pairs)
+    return Study(first.name, root, tree.plain(), points, first.repeats, first.seed, skipped, space)
+
+
+def _space_of(
+    tree: Node, root: Path, search: Search | None, pairs: Mapping[str, Node]
+) -> Space | None:
+    if search is None:
+        return None
+    if "sweep" in tree.mapping and tree.mapping["sweep"].value:
+        raise SpecError(f"{tree.place}: has both sweep and search; set sweep=null or search=null")
+    axes = axes_of(tree.mapping["search"], tuple(Scenario.model_fields))
+    keys = tuple(key for axis in axes for key in axis.keys)
+    _refuse_swept(pairs, keys, "search")
+    bare = Node({k: v for k, v in tree.mapping.items() if k != "search"}, tree.place)
+    conditions = conditions_in(tree.mapping["search"])
+    expander = Expander(Scenario, bare, keys, root, conditions["skip"])
+    return Space(search, tuple(axes), expander, conditions["constraints"], conditions["target"])
 
 
 def _expanded(tree: Node, plan: Plan, root: Path) -> tuple[tuple[Point, ...], tuple[Skipped, ...]]:
@@ -185,11 +210,12 @@ def _expanded(tree: Node, plan: Plan, root: Path) -> tuple[tuple[Point, ...], tu
     return tuple(points), tuple(skipped)
 
 
-def _refuse_swept(pairs: Mapping[str, Node], keys: Sequence[str]) -> None:
+def _refuse_swept(pairs: Mapping[str, Node], keys: Sequence[str], block: str = "sweep") -> None:
     """An override of a swept key would be swept away in silence."""
     for key, node in pairs.items():
         if key in keys:
             raise SpecError(
-                f"{node.place}: {printable(key)} is an axis of the sweep; set "
-                f"sweep.{printable(key)}=[...], or sweep=null for one point"
+                f"{node.place}: {printable(key)} is an axis of the {block}; set "
+                f"{block}{'.space' if block == 'search' else ''}.{printable(key)}=[...], or "
+                f"{block}=null for one point"
             )

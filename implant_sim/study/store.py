@@ -174,10 +174,10 @@ class RunFolder:
                 Entry(c["point"], c["repeat"], c["key"], c["axes"]) for c in found if c is not None
             ]
 
-    def write_scenario(self, tree: Mapping[str, Any]) -> None:
+    def write_scenario(self, tree: Mapping[str, Any], name: str = "scenario.yaml") -> None:
         """Keep the scenario as resolved; it can be run again."""
         text = yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=99)
-        files.write_text(self.path / "scenario.yaml", text)
+        files.write_text(self.path / name, text)
 
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Keep the provenance."""

@@ -29,6 +29,8 @@ def split_key(key: str) -> tuple[str, ...]:
         )
     if steps[0] in _TAIL_IS_ONE_KEY and len(steps) > 2 and steps[1] != "sample":
         return (steps[0], ".".join(steps[1:]))
+    if steps[:2] == ("search", "space") and len(steps) > 3:
+        return (*steps[:2], ".".join(steps[2:]))
     return steps
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from implant_sim import files
 from implant_sim.study.keys import code_digest
+from implant_sim.study.reuse import Reprice
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import FINAL, Entry, Outcome, RunFolder
 from sbtt_models.spec import DataError, DivergedError, SimError, SpecError
@@ -37,6 +38,10 @@ class Job:
     device: str
     code: str
     """Digest of the coordinator's code; results of any other would bear a wrong name."""
+    sibling: str | None = None
+    """A finished point that may have decoded the same data."""
+    reprice: Reprice | None = None
+    """Makes the outcome from the sibling's, if it has. Importable by name."""
 
 
 def work(job: Job, report: Callable[[float], None]) -> str:
@@ -61,7 +66,7 @@ def work(job: Job, report: Callable[[float], None]) -> str:
     training = folder.training(job.entry.key)
     arguments = (job.scenario, job.entry.repeat, job.root, job.device, report, training)
     try:
-        outcome = job.simulate(*arguments)
+        outcome = _from_sibling(job, folder) or job.simulate(*arguments)
         outcome.row.update({k: v for k, v in base.items() if k not in outcome.row})
     except DivergedError as error:
         outcome = _without_result(base, "diverged", error)
@@ -73,6 +78,12 @@ def work(job: Job, report: Callable[[float], None]) -> str:
     if outcome.row["status"] in FINAL:  # others are tried again, and go on from there
         files.remove_tree(training)
     return str(outcome.row["status"])
+
+
+def _from_sibling(job: Job, folder: RunFolder) -> Outcome | None:
+    if job.sibling is None or job.reprice is None:
+        return None
+    return job.reprice(job.scenario, job.entry.repeat, job.root, folder, job.sibling)
 
 
 def give_up(job: Job, status: str, reason: str) -> None:

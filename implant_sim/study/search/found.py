@@ -1,0 +1,97 @@
+"""What a search has found: front, hypervolume, knee, the design for the target, as files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from implant_sim import files
+from implant_sim.study.scenario import Study
+from implant_sim.study.sealed import jsonable
+from implant_sim.study.search.front import hypervolume, knee, non_dominated
+from implant_sim.study.search.loop import Evaluated
+from implant_sim.study.search.space import Space
+from implant_sim.study.store import RunFolder
+
+__all__ = ["DESIGN", "FOUND", "summary", "write_found"]
+
+FOUND, DESIGN = "search.json", "design.yaml"
+
+
+def summary(space: Space, found: Sequence[Evaluated]) -> dict[str, Any]:
+    """All that can be said of the points so far; plain JSON."""
+    objectives = space.search.objectives
+    good = [e for e in found if e.state == "ok" and e.values]
+    told: dict[str, Any] = {
+        "objectives": objectives,
+        "constraints": [c.text for c in space.constraints],
+        "states": dict(Counter(e.state for e in found)),
+        "front": [],
+        "points": [_told(e, objectives) for e in found],
+    }
+    if not good:
+        return told
+    values = np.array([e.values for e in good])
+    kept = non_dominated(values)
+    front = sorted((e for e, keep in zip(good, kept, strict=True) if keep), key=lambda e: e.values)
+    bend = front[knee(np.array([e.values for e in front]))]
+    told |= {"front": [_told(e, objectives) for e in front], "knee": bend.point}
+    told |= {"hypervolume": _curve(values, [e.point for e in good])}
+    told |= {"limit": {"limited_by": bend.row.get("limited_by"), "margin": bend.row.get("margin")}}
+    if (best := cheapest(space, found)) is not None:
+        told |= {"target": space.search.target, "design": _told(best, objectives)}
+    return told
+
+
+def cheapest(space: Space, found: Sequence[Evaluated]) -> Evaluated | None:
+    """The design that meets the target, best in the first objective; None if there is none."""
+    if space.target is None:
+        return None
+    holds = space.target.holds
+    good = [e for e in found if e.state == "ok" and e.values and holds(e.row.get)]
+    return min(good, key=lambda e: e.values, default=None)
+
+
+def _curve(values: np.ndarray, points: Sequence[int]) -> dict[str, Any]:
+    """Hypervolume after each good point, as a share of the last; by the worst of all of them."""
+    reference = values.max(axis=0)
+    volumes = [hypervolume(values[: n + 1], reference) for n in range(len(values))]
+    whole = volumes[-1] or 1.0
+    return {"reference": reference.tolist(), "points": list(points),
+            "share": [volume / whole for volume in volumes]}  # fmt: skip
+
+
+def _told(e: Evaluated, objectives: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "point": e.point,
+        "axes": e.axes,
+        "state": e.state,
+        **({"reason": e.reason} if e.reason else {}),
+        **{column: e.row.get(column) for column in objectives},
+    }
+
+
+def write_found(
+    study: Study, space: Space, folder: RunFolder, found: Sequence[Evaluated]
+) -> dict[str, Any]:
+    """Write ``search.json``; and ``design.yaml``, the cheapest design that meets the target.
+
+    The design is a scenario of one point, which can be run as it is.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full or may not be written.
+    """
+    told = summary(space, found)
+    text = json.dumps(jsonable(told), indent=1, ensure_ascii=False, allow_nan=False)
+    files.write_text(folder.path / FOUND, text + "\n")
+    best = cheapest(space, found)
+    if best is not None:
+        tree = space.expander.tree({key: node for key, (_, node) in best.choice.items()}).plain()
+        folder.write_scenario(tree | {"name": f"{study.name[:70]}_design"}, DESIGN)
+    return told

@@ -1,0 +1,149 @@
+"""Ask and tell: which point to look at next, given what is known. Optuna inside."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from implant_sim.study.axes import Axis, Choice, Ranged
+from implant_sim.study.search.spec import Sampler
+from sbtt_models.spec import SpecError
+
+__all__ = ["Proposal", "Proposer"]
+
+_WORST = 1e30
+"""Told in place of objectives that are not known, to be minimised."""
+_PATIENCE = 200
+"""Proposals in a row that were all known before a space counts as gone through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A point to look at."""
+
+    number: int
+    choice: Choice
+
+
+class Proposer:
+    """Proposes points of a space, each once.
+
+    The same seed and the same tells in the same order give the same proposals.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        The space.
+    n_objectives : int
+        All to be minimised.
+    sampler : Sampler
+
+    Raises
+    ------
+    SpecError
+        If optuna is not installed.
+    """
+
+    def __init__(self, axes: Sequence[Axis], n_objectives: int, sampler: Sampler) -> None:
+        self._axes = axes
+        optuna = self._optuna = _optuna()
+        self._known: dict[str, tuple[list[float], float]] = {}
+        self._asked: dict[int, str] = {}
+        self._waiting: dict[int, Any] = {}
+        self._study = optuna.create_study(
+            directions=["minimize"] * n_objectives, sampler=self._sampler_of(sampler)
+        )
+        self._n_objectives = n_objectives
+        self._size = math.prod(_size_of(axis) for axis in axes)
+
+    def ask(self, n: int) -> list[Proposal]:
+        """Up to `n` points that were never asked for before; fewer where there are no more."""
+        found: list[Proposal] = []
+        for _ in range(_PATIENCE + n):
+            if len(found) == n or len(self._asked) >= self._size:
+                break
+            trial = self._study.ask()
+            choice = self._choice(trial)
+            name = _name(choice)
+            if name in self._asked.values():
+                self._answer(trial, *self._known.get(name, ([], _WORST)))
+                continue
+            self._asked[trial.number] = name
+            self._waiting[trial.number] = trial
+            found.append(Proposal(trial.number, choice))
+        return found
+
+    def tell(self, number: int, values: Sequence[float], violation: float) -> None:
+        """What came of a proposal.
+
+        Parameters
+        ----------
+        number : int
+            Of the proposal.
+        values : sequence of float
+            Objectives, to be minimised; empty where they are not known.
+        violation : float
+            0 where all constraints hold, else how much they are broken.
+        """
+        self._known[self._asked[number]] = list(values), violation
+        self._answer(self._waiting.pop(number), list(values), violation)
+
+    def _answer(self, trial: Any, values: list[float], violation: float) -> None:
+        trial.set_constraint("constraints", min(violation, _WORST))
+        self._study.tell(trial, values or [_WORST] * self._n_objectives)
+
+    def _choice(self, trial: Any) -> Choice:
+        choice: Choice = {}
+        for number, axis in enumerate(self._axes):
+            if isinstance(axis, Ranged) and not axis.range.whole:
+                choice |= axis.at(trial.suggest_float(f"x{number}", 0.0, 1.0))
+            elif isinstance(axis, Ranged):
+                low, high = (int(end) for end in axis.range.ends)
+                log = axis.range.spacing.startswith("log")
+                choice |= axis.of(trial.suggest_int(f"x{number}", low, high, log=log))
+            elif axis.is_ordered:
+                choice |= axis[trial.suggest_int(f"x{number}", 0, len(axis) - 1)]
+            else:
+                index = trial.suggest_categorical(f"x{number}", list(range(len(axis))))
+                choice |= axis[index]
+        return choice
+
+    def _sampler_of(self, sampler: Sampler) -> Any:
+        samplers, seed = self._optuna.samplers, sampler.seed
+        match sampler.kind:
+            case "tpe":
+                return samplers.TPESampler(
+                    n_startup_trials=sampler.startup, multivariate=True, seed=seed
+                )
+            case "nsga2":
+                return samplers.NSGAIISampler(population_size=max(2, sampler.startup), seed=seed)
+        return samplers.RandomSampler(seed=seed)
+
+
+def _size_of(axis: Axis) -> float:
+    if not isinstance(axis, Ranged):
+        return len(axis)
+    low, high = axis.range.ends
+    return high - low + 1 if axis.range.whole else math.inf
+
+
+def _name(choice: Choice) -> str:
+    return json.dumps([(key, node.plain()) for key, (_, node) in choice.items()])
+
+
+def _optuna() -> ModuleType:
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise SpecError(
+            "a search needs optuna, which is not installed; pip install 'implant-sim[optimize]'"
+        ) from None
+    import warnings
+
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna

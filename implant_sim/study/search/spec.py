@@ -1,0 +1,53 @@
+"""What the ``search:`` block of a scenario says."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from implant_sim.study.axes import Range
+from sbtt_models.spec import Spec
+
+__all__ = ["Budget", "Sampler", "Search"]
+
+
+class Budget(Spec):
+    """How long to search."""
+
+    points: int = Field(50, ge=1, le=10_000)
+    """Points evaluated in full: trained, or priced where no column needs a decoder. What was
+    screened out by hardware alone does not count."""
+    hours: float | None = Field(None, gt=0)
+    """Computing time of all points, as it was recorded with each: a search that was interrupted
+    goes on with what is left of it."""
+
+
+class Sampler(Spec):
+    """Who proposes points."""
+
+    kind: Literal["tpe", "nsga2", "random"] = "tpe"
+    """Tree-structured Parzen estimators, an evolving population, chance."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    startup: int = Field(6, ge=1)
+    """Random points before a model is believed; the size of the population for `nsga2`."""
+    batch: int = Field(2, ge=1, le=1000)
+    """Points asked for at a time. They may run side by side; how many do changes nothing."""
+
+
+class Search(Spec):
+    """Which designs there are, and which are good."""
+
+    space: dict[str, list[Any] | Range] = Field(min_length=1)
+    """Dotted key -> two numbers, the ends of a range; a range with its scale; or values."""
+    skip: tuple[str, ...] = ()
+    """Conditions, as in a sweep; such points are never run."""
+    objectives: dict[str, Literal["min", "max"]] = Field(min_length=1, max_length=4)
+    """Columns of the results table; means over repeats count."""
+    constraints: tuple[str, ...] = ()
+    """Conditions on columns that a design has to meet: `heat_k < 1`. Those that need no decoder
+    are looked at before any training."""
+    target: str | None = None
+    """A further condition; the cheapest design that meets it is written as a scenario."""
+    sampler: Sampler = Sampler()
+    budget: Budget = Budget()
