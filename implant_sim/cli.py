@@ -76,7 +76,7 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Run one point, or all points of a sweep; write the run folder and its report."""
+    """Run one point, a sweep or a search; write the run folder and its report."""
     with _faults_told(debug):
         from implant_sim.study.scenario import load
 
@@ -106,9 +106,12 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
                     "exit": code,
                     "results": terminal.rows(results),
                 }
+                | terminal.found(folder)
             )
         else:
             terminal.print_results(results, study.axes)
+            if study.space is not None:
+                terminal.print_found(folder)
             typer.echo(f"report: {page}")
     raise typer.Exit(code)
 
@@ -185,7 +188,7 @@ def validate(
                 if not as_json:
                     terminal.complain(str(error))
                 continue
-            points, repeats = len(study.points), study.repeats
+            points, repeats = study.n_points, study.repeats
             checked.append(
                 {"scenario": name, "ok": True, "points": points, "repeats": repeats}
                 | {"skipped": len(study.skipped)}
@@ -398,7 +401,7 @@ def _dry_run(study: Study, folder: Path, jobs: int | None, as_json: bool) -> Non
         )
         return
     took_s = need.training_s / workers
-    for point in study.points:
+    for point in () if study.space else study.points:
         terminal.say(f"point {point.index}: {axes_text(point.axes) or study.name}")
     terminal.say(
         f"{need.points} points x {need.repeats} repeats = {need.runs} runs, {workers} at a time; "

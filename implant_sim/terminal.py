@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = [
     "complain",
     "duration",
+    "found",
     "json_text",
     "print_budget",
     "print_budgets",
     "print_fit",
+    "print_found",
     "print_json",
     "print_json_list",
     "print_results",
@@ -103,6 +106,33 @@ def print_results(results: pd.DataFrame, axes: Iterable[str]) -> None:
     """The results table, by the columns that people look at first."""
     kept = [c for c in _SHOWN if c == "status" or results[c].notna().any()]
     _print_table(["point", "repeat", *axes, *kept], rows(results))
+
+
+def found(folder: Path) -> dict[str, Any]:
+    """What a search has found in a run folder, under ``search``; empty if none ran there."""
+    path = folder / "search.json"
+    return {"search": json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
+
+
+def print_found(folder: Path) -> None:
+    """The front of a search, its knee, and where the design for the target is."""
+    told = found(folder).get("search", {})
+    front = [
+        {"point": p["point"], **p["axes"], **{c: p[c] for c in told["objectives"]}}
+        | {"": "knee" if p["point"] == told["knee"] else ""}
+        for p in told.get("front", [])
+    ]
+    say("")
+    say(f"front of {len(told.get('points', []))} points looked at ({_states(told)}):")
+    if front:
+        _print_table(list(front[0]), front)
+    if "design" in told:
+        best = told["design"]["point"]
+        say(f"cheapest with {told['target']}: point {best}, {folder / 'design.yaml'}")
+
+
+def _states(told: Mapping[str, Any]) -> str:
+    return ", ".join(f"{n} {state}" for state, n in told.get("states", {}).items())
 
 
 def print_skipped(skipped: Sequence[Skipped]) -> None:

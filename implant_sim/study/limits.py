@@ -97,9 +97,10 @@ def predict(study: Study) -> Prediction:
         if dwell_s := scenario.schedule.dwell_s:
             finest = max(finest, round(size.bin_s / dwell_s))
     largest = max(size.n_bins * size.n_channels for size in sizes.values())
-    runs = len(study.points) * study.repeats
+    runs = study.n_points * study.repeats
+    total = total * study.n_points // len(study.points)
     return Prediction(
-        points=len(study.points),
+        points=study.n_points,
         repeats=study.repeats,
         entries=largest,
         steps_per_bin=finest,

@@ -119,6 +119,11 @@ class Study:
         return tuple(self.points[0].axes)
 
     @property
+    def n_points(self) -> int:
+        """How many there are; of a search, how many its budget allows to be run."""
+        return len(self.points) if self.space is None else self.space.search.budget.points
+
+    @property
     def digest(self) -> str:
         """Names the resolved scenario."""
         text = json.dumps(self.tree, sort_keys=True, ensure_ascii=False)
