@@ -109,7 +109,8 @@ def reprice(
         return None
     scores = {name: kept["row"].get(name) for name in decoded["columns"]}
     hardware = hardware_of(scenario, got)
-    own = ("history", "sources", "held_out_channels", "decoded")
+    names = ("history", "sources", "held_out_channels", "decoded", "tuning")
+    own = [name for name in names if name in kept]
     return Outcome(
         row={"status": "ok"} | hardware | scores | {"decoded_by": sibling},
         energy=energy_rows(got.ledger),
