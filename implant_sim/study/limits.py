@@ -98,15 +98,15 @@ def predict(study: Study) -> Prediction:
             finest = max(finest, round(size.bin_s / dwell_s))
     largest = max(size.n_bins * size.n_channels for size in sizes.values())
     runs = study.n_points * study.repeats
-    total = total * study.n_points // len(study.points)
+    share = study.n_points / len(study.points)  # a search declares its first point only
     return Prediction(
         points=study.n_points,
         repeats=study.repeats,
         entries=largest,
         steps_per_bin=finest,
         memory_b=_BASE_B + _b_per_entry(finest) * largest,
-        disk_b=_DISK_B_PER_ENTRY * total + _DISK_B_PER_POINT * runs,
-        training_s=seconds,
+        disk_b=_DISK_B_PER_ENTRY * total * share + _DISK_B_PER_POINT * runs,
+        training_s=seconds * share,
     )
 
 

@@ -147,12 +147,6 @@ def test_paths_of_overrides_start_where_the_command_was_typed(
     assert study.points[0].scenario.recording.path == tmp_path / "here" / "mine.h5"
 
 
-def test_search_is_refused_for_now(write):
-    assert "search: unknown key; a search is not there yet" in fault(
-        write(TEXT + "search: {space: {}}\n")
-    )
-
-
 @pytest.mark.parametrize(
     "name",
     [
