@@ -204,6 +204,9 @@ def validate(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write histories as TensorBoard events.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -214,6 +217,10 @@ def report(
 
         results = write_tables(RunFolder(folder))
         page = _build_report(folder)
+        if tensorboard:
+            from implant_sim.report.tensorboard import write_histories
+
+            terminal.say(f"histories: tensorboard --logdir {write_histories(folder)}")
         if as_json:
             terminal.print_json(
                 {"out": str(folder), "report": str(page), "results": terminal.rows(results)}
