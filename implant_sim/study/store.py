@@ -212,7 +212,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(value))
+    # PyYAML takes 1e-07 for text, and would write its tag, which our loader refuses
+    mantissa, e, power = repr(value).partition("e")
+    if e and "." not in mantissa:
+        mantissa += ".0"
+    return dumper.represent_scalar("tag:yaml.org,2002:float", mantissa + e + power)
 
 
 _Dumper.add_representer(float, _float)

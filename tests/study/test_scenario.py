@@ -12,6 +12,7 @@ from implant_sim.study.find import shipped
 from implant_sim.study.scenario import Scenario, load
 from implant_sim.study.store import RunFolder
 from implant_sim.study.sweep import MAX_RUNS
+from implant_sim.study.yaml_loader import parse_file
 from sbtt_models.spec import LimitError, SpecError
 
 TEXT = """\
@@ -325,6 +326,12 @@ def test_shipped_scenarios_are_valid_and_can_be_run_from_their_run_folder(name, 
 
 DOWNLOADED = {"lfads_mc_maze"}
 """Scenarios whose recording is not among the tests' data."""
+
+
+@pytest.mark.parametrize("number", [1e-07, -1e-9, 1e22, 1.5e-300, 0.1])
+def test_numbers_with_powers_survive_the_run_folder(number, tmp_path):
+    RunFolder(tmp_path).write_scenario({"x": number})
+    assert parse_file(tmp_path / "scenario.yaml").plain() == {"x": number}
 
 
 @pytest.mark.data
