@@ -96,7 +96,7 @@ class Online:
     Examples
     --------
     >>> online = fitted.online(lookahead_bins=2)  # doctest: +SKIP
-    >>> rates = online.push(counts, exposure)  # of two bins ago; None for the first two
+    >>> rates = online.push(counts, exposure)  # of two bins ago, or None  # doctest: +SKIP
     """
 
     def __init__(self, begin: Callable[[], Step]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from implant_sim.study.scenario import load
 from implant_sim.study.yaml_loader import parse, parse_file
-from sbtt_models.spec import SimError, SpecError, to_si
+from sbtt_models.spec import LimitError, SimError, SpecError, to_si
 
 ROOT = Path(__file__).parents[2]
 VALID = """\
@@ -46,10 +46,10 @@ TAGS = [
 
 def refuse(text, kinds=SimError):
     """The message of a refusal, which must be quick and short."""
-    begun = time.perf_counter()
+    begun = time.process_time()  # other programs do not count
     with pytest.raises(kinds) as caught:
         parse(text, "x.yaml")
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     message = str(caught.value)
     assert len(message) < 400
     assert message.isprintable()
@@ -178,14 +178,15 @@ def test_an_implant_that_is_no_implant_tells_nothing_of_the_file(name, tmp_path)
 
 
 def test_huge_recording_is_refused_before_it_is_made(tmp_path):
-    from implant_sim.study.limits import predict
+    from implant_sim.study.limits import jobs_that_fit, predict
 
     (tmp_path / "s.yaml").write_text(VALID)
     changes = ["recording.bins=10000000", "recording.channels=100000", "recording.trials=100000"]
-    begun = time.perf_counter()
-    with pytest.raises(SimError, match="the limit is"):
-        predict(load(tmp_path / "s.yaml", changes))
-    assert time.perf_counter() - begun < 3
+    begun = time.process_time()
+    prediction = predict(load(tmp_path / "s.yaml", changes))
+    with pytest.raises(LimitError, match="entries fit"):
+        jobs_that_fit(prediction, 1)
+    assert time.process_time() - begun < 3
 
 
 def test_sources_hold_nothing_that_runs_data():
