@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from implant_sim.hardware.coverage import Coverage
 
-__all__ = ["CALIBRATE", "COMMAND", "Action", "Activity", "actions_of", "priced_as"]
+__all__ = ["CALIBRATE", "COMMAND", "PRETRAIN", "Action", "Activity", "actions_of", "priced_as"]
 
 CALIBRATE = "calibrate "
 """Starts the name of an action that was done for calibration; it costs what the action costs."""
 COMMAND = "command "
 """Likewise, of what the radio does to hear which channels to sample."""
+
+PRETRAIN = "pretrain "
+"""Likewise, of what is sampled densely for a decoder to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def priced_as(action: str) -> str:
     >>> priced_as("calibrate convert"), priced_as("command receive"), priced_as("convert")
     ('convert', 'receive', 'convert')
     """
-    return action.removeprefix(CALIBRATE).removeprefix(COMMAND)
+    return action.removeprefix(PRETRAIN).removeprefix(CALIBRATE).removeprefix(COMMAND)
 
 
 def actions_of(component: str, counted: Mapping[str, float]) -> tuple[Action, ...]:

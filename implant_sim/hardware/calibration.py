@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int32
 
-from implant_sim.hardware.activity import CALIBRATE, Action, Activity
+from implant_sim.hardware.activity import CALIBRATE, PRETRAIN, Action, Activity
 from implant_sim.hardware.encode import encode
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.link import send
@@ -17,7 +18,7 @@ from implant_sim.hardware.sense import Clock, sense
 from sbtt_models.signals import Recording, within
 from sbtt_models.spec import SpecError
 
-__all__ = ["calibration_data", "with_calibration"]
+__all__ = ["calibration_data", "with_calibration", "with_dense_trials"]
 
 
 def calibration_data(recording: Recording) -> Calibration:
@@ -77,12 +78,9 @@ def with_calibration(
     sensed = sense(clock, implant)
     encoded = encode(counts, clock.sampled, sensed.n_samples, implant)
     sent = send(encoded.bits, recording.bin_s, implant, None)
-    usual = {(a.component, a.action): a.n_actions / activity.duration_s for a in activity.actions}
     times = activity.duration_s / every_s  # calibrations within this acquisition
-    rows = []
-    for done in (*sensed.actions, *encoded.actions, *sent.actions):
-        anyhow = usual.get((done.component, done.action), 0.0) * clock.duration_s
-        rows.append(Action(done.component, done.action, max(0.0, done.n_actions - anyhow) * times))
+    taken = (*sensed.actions, *encoded.actions, *sent.actions)
+    rows = _beyond(activity, taken, clock.duration_s, times)
     told = list(implant.radio.receive(planned.model_bit).items())
     if planned.side_info_bit > 0:
         told += implant.radio.send(np.array([math.ceil(planned.side_info_bit)])).actions.items()
@@ -92,17 +90,71 @@ def with_calibration(
         notes = (*notes, "calibration data exceed the radio's rate and are sent more slowly")
     return replace(
         activity,
-        actions=(*activity.actions, *_merged(rows)),
+        actions=(*activity.actions, *_merged(rows, CALIBRATE)),
         side_info_bps=activity.side_info_bps
         + (planned.side_info_bit + planned.model_bit) / every_s,
         notes=notes,
     )
 
 
-def _merged(rows: list[Action]) -> tuple[Action, ...]:
+def with_dense_trials(
+    activity: Activity, densely: Activity, dense_s: float, every_s: float
+) -> Activity:
+    """Charge trials that were sampled densely, spread over the time until they are retaken.
+
+    Charged is what they cost beyond what they would have cost as sparsely as the others.
+
+    Parameters
+    ----------
+    activity : Activity
+        Of the acquisition itself, all trials at their usual sampling.
+    densely : Activity
+        Of all trials, sampled densely: the mean cost of a second of it is taken.
+    dense_s : float
+        How long the dense trials are. [s]
+    every_s : float
+        Time from one such sampling to the next. [s]
+
+    Raises
+    ------
+    SpecError
+        Where it takes longer than the time until the next.
+    """
+    if dense_s > every_s:
+        raise SpecError(
+            f"pretraining.every: {every_s:g} s is shorter than the dense trials themselves, "
+            f"{dense_s:g} s; raise it"
+        )
+    share, times = dense_s / densely.duration_s, activity.duration_s / every_s
+    taken = [Action(a.component, a.action, a.n_actions * share) for a in densely.actions]
+    rows = _merged(_beyond(activity, taken, dense_s, times), PRETRAIN)
+    notes = activity.notes
+    if densely.peak_load > 1:
+        notes = (*notes, "dense trials exceed the radio's rate and are sent more slowly")
+    return replace(
+        activity,
+        actions=(*activity.actions, *rows),
+        side_info_bps=activity.side_info_bps + densely.side_info_bps * dense_s / every_s,
+        notes=notes,
+    )
+
+
+def _beyond(
+    activity: Activity, taken: Iterable[Action], taken_s: float, times: float
+) -> list[Action]:
+    """What so many seconds took beyond the usual, so many times."""
+    usual = {(a.component, a.action): a.n_actions / activity.duration_s for a in activity.actions}
+    rows = []
+    for done in taken:
+        anyhow = usual.get((done.component, done.action), 0.0) * taken_s
+        rows.append(Action(done.component, done.action, max(0.0, done.n_actions - anyhow) * times))
+    return rows
+
+
+def _merged(rows: Iterable[Action], purpose: str) -> tuple[Action, ...]:
     total: dict[tuple[str, str], float] = {}
     for row in rows:
-        key = row.component, CALIBRATE + row.action
+        key = row.component, purpose + row.action
         total[key] = total.get(key, 0.0) + row.n_actions
     return tuple(Action(*key, n) for key, n in total.items() if n > 0)
 

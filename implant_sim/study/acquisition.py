@@ -15,6 +15,7 @@ from implant_sim.hardware.energy import Ledger, price
 from implant_sim.hardware.verdict import Verdict, judge
 from implant_sim.recordings import AnyRecording, RecordingSource
 from implant_sim.study.keys import data_files, stage_seed
+from implant_sim.study.pretraining import DenseTrials, Pretraining
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import HeldOut, hold_out
 from sbtt_models.decoders import DecoderSpec
@@ -32,6 +33,8 @@ class Acquisition:
     activity: Activity
     ledger: Ledger
     verdict: Verdict
+    dense: DenseTrials | None = None
+    """What a decoder with `pretraining` learns from, in two stages."""
 
 
 def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
@@ -56,11 +59,36 @@ def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
     offered = hold_out(recording, scenario.score, repeat)
     rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
     stream, activity = acquire(offered.held_in, scenario.implant, scenario.schedule, rng)
+    dense = None
+    if scenario.pretraining is not None:
+        dense, activity = _dense_trials(
+            scenario.pretraining, scenario, repeat, offered.held_in, (stream, activity)
+        )
+        stream = dense.delivered()
     activity = waited_for(activity, scenario.decoder)
     ledger = price(activity, scenario.implant)
     return Acquisition(
-        offered, stream, activity, ledger, judge(ledger, activity, scenario.implant)
+        offered, stream, activity, ledger, judge(ledger, activity, scenario.implant), dense
     )
+
+
+def _dense_trials(
+    rule: Pretraining,
+    scenario: Scenario,
+    repeat: int,
+    recording: Recording,
+    usual: tuple[MaskedStream, Activity],
+) -> tuple[DenseTrials, Activity]:
+    """Sample some training trials densely, and charge that."""
+    stream, activity = usual
+    chance, which = (
+        np.random.default_rng(stage_seed(scenario.seed, repeat, stage))
+        for stage in ("schedule", "dense trials")
+    )
+    densely, done = acquire(recording, scenario.implant, rule.schedule, chance)
+    trials = rule.chosen(recording.split, which)
+    dense = DenseTrials.of(stream, densely, trials)
+    return dense, rule.charge(activity, done, recording, trials)
 
 
 def waited_for(activity: Activity, decoder: DecoderSpec) -> Activity:

@@ -26,8 +26,10 @@ __all__ = [
     "stage_seed",
 ]
 
-STAGES = ("schedule", "initial weights")
+STAGES = ("schedule", "initial weights", "dense trials")
 _NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit"}
+_OF_LEARNING = {"training", "adapt"}
+"""Fields of `pretraining` that the implant does not know."""
 _RESULT_FREE = (
     "cli.py", "terminal.py", "__main__.py", "files.py", "report/", "study/engines/",
     "study/search/",
@@ -154,8 +156,8 @@ class DataKeys:
     def of(self, scenario: Scenario, step_s: float) -> DataKey:
         """The name, in parts by their names, on a clock with steps of so many seconds.
 
-        Recording, schedule, seed, channels held out, and of the implant all that is not declared
-        to be a price.
+        Recording, schedule, dense trials, seed, channels held out, and of the implant all that
+        is not declared to be a price.
         """
         implant = scenario.implant
         looks = implant.looks_at_signal
@@ -167,11 +169,16 @@ class DataKeys:
         return (
             ("recording", self._text(scenario.recording, looks)),
             ("schedule", self._text(scenario.schedule, looks)),
+            ("pretraining", self._dense(scenario)),
             ("chance", repr((scenario.seed, scenario.score.held_out))),
             ("constants", implant.constants),
             ("counted", repr(implant.counted_by(step_s))),
             *blocks,
         )
+
+    def _dense(self, scenario: Scenario) -> str:
+        rule = scenario.pretraining
+        return "" if rule is None else rule.model_dump_json(exclude=_OF_LEARNING)
 
     def _text(self, block: Spec, looks: bool) -> str:
         known = self._known.get((id(block), looks))

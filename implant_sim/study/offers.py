@@ -15,7 +15,7 @@ from implant_sim.hardware.streaming import Need, Taken, take, transmit
 from implant_sim.recordings.base import RecordingSource
 from implant_sim.recordings.poisson import PoissonSource
 from implant_sim.study import limits
-from implant_sim.study.keys import DataKey, stage_seed
+from implant_sim.study.keys import DataKey, DataKeys, stage_seed
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import hold_out
 from sbtt_models.signals import Population, Recording
@@ -75,6 +75,20 @@ class Offers:
         LimitError
             If memory or time would not suffice.
         """
+        offer, activity = self._count(scenario, key)
+        rule = scenario.pretraining
+        if rule is None:
+            return offer, activity
+        if isinstance(offer, Population):
+            offer = self._load(scenario)  # which trials are dense, a population does not know
+        alone = scenario.model_copy(update={"schedule": rule.schedule, "pretraining": None})
+        _, densely = self._count(alone, DataKeys().of(alone, self.step_s(alone)))
+        which = np.random.default_rng(stage_seed(scenario.seed, 0, "dense trials"))
+        trials = rule.chosen(offer.split, which)
+        return offer, rule.charge(activity, densely, offer, trials)
+
+    def _count(self, scenario: Scenario, key: DataKey) -> Counted:
+        """Count all trials as `schedule` samples them."""
         implant, schedule = scenario.implant, scenario.schedule
         shared = tuple(part for part in key if part[0] not in ("radio", "limits"))
         with self._lock:

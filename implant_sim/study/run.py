@@ -70,15 +70,13 @@ def simulate(
     times.append(time.perf_counter())
     tuning: list[dict[str, float]] = []
     fit = partial(_tuned, scenario.tuning, tuning) if scenario.tuning else sbtt_models.fit
-    fitted = fit(
+    learn = partial(
+        fit,
         scenario.decoder,
-        got.stream,
-        scenario.training,
         seed=stage_seed(scenario.seed, repeat, "initial weights") % 2**63,
         device=device,
-        progress=_of_training(progress),
-        folder=training,
     )
+    fitted, before = _learned(scenario, got, learn, progress, training)
     times.append(time.perf_counter())
     scores = score(
         fitted.rates,
@@ -91,13 +89,15 @@ def simulate(
     )
     times.append(time.perf_counter())
     trained = {name: getattr(fitted, name) for name in ("n_parameters", "epochs", "train_s")}
+    if before is not None:
+        trained |= {name: trained[name] + getattr(before, name) for name in ("epochs", "train_s")}
     decoded = scores.to_row() | trained
     return Outcome(
         row={"status": "ok"} | hardware_of(scenario, got) | decoded,
         energy=energy_rows(got.ledger),
         arrays=collect(recording, got.stream, scores.rates, scores.decoded),
         attrs={"bin_s": recording.bin_s, "window_bins": recording.window_bins or 0},
-        detail=_detail(got, fitted, times)
+        detail=_detail(got, fitted, before, times)
         | decoded_detail(got, decoded)
         | ({"tuning": tuning} if tuning else {}),
         save=fitted.save,
@@ -118,18 +118,53 @@ def _tuned(
     return cast(Fitted, found.fitted)
 
 
-def _of_training(progress: Callable[[float], None] | None) -> Progress | None:
+def _learned(
+    scenario: Scenario,
+    got: Acquisition,
+    learn: Callable[..., Fitted],
+    progress: Callable[[float], None] | None,
+    folder: Path | None,
+) -> tuple[Fitted, Fitted | None]:
+    """The fitted decoder, and the one before it where dense trials come first."""
+    rule = scenario.pretraining
+    if rule is None or got.dense is None:
+        told = _of_training(progress)
+        return learn(got.stream, scenario.training, progress=told, folder=folder), None
+    before = learn(
+        got.dense.dense,
+        rule.training or scenario.training,
+        progress=_of_training(progress, 0.0, 0.5),
+        folder=None if folder is None else folder / "dense",
+    )
+    fitted = learn(
+        got.dense.sparse,
+        scenario.training,
+        start=before,
+        adapt=rule.adapt,
+        progress=_of_training(progress, 0.5, 1.0),
+        folder=None if folder is None else folder / "sparse",
+    )
+    return fitted, before
+
+
+def _of_training(
+    progress: Callable[[float], None] | None, first: float = 0.0, last: float = 1.0
+) -> Progress | None:
     """Turn epochs done into the share of the whole point that is done."""
     if progress is None:
         return None
-    return lambda done, most: progress(_TRAINING * done / most)
+    return lambda done, most: progress(_TRAINING * (first + (last - first) * done / most))
 
 
-def _detail(got: Acquisition, fitted: Fitted, times: list[float]) -> dict[str, Any]:
+def _detail(
+    got: Acquisition, fitted: Fitted, before: Fitted | None, times: list[float]
+) -> dict[str, Any]:
     """What result.json tells beside the tables' rows."""
+    learned = [] if before is None else [dict(line) for line in before.history]
     steps = zip(("acquire", "train", "score"), times, times[1:], strict=False)
     return {
         "history": [dict(line) for line in fitted.history],
+        **({"pretraining_history": learned} if learned else {}),
         "sources": list(got.offered.held_in.sources),
         "notes": list(got.activity.notes),
         "held_out_channels": got.offered.channels.tolist(),

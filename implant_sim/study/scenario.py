@@ -18,6 +18,7 @@ from implant_sim.recordings import AnyRecording
 from implant_sim.study.expand import Expander, Skipped, labels_of, put
 from implant_sim.study.find import read_scenario, with_implant
 from implant_sim.study.paths import WITH_PATHS, absolute, from_here, is_path_key
+from implant_sim.study.pretraining import Pretraining
 from implant_sim.study.search.space import Space, axes_of, conditions_in
 from implant_sim.study.search.spec import Search
 from implant_sim.study.sweep import Label, Plan, Sweep, plan_of
@@ -25,6 +26,7 @@ from implant_sim.study.tree import as_node, assignment, get, in_order
 from implant_sim.study.withhold import ScoreOptions
 from implant_sim.study.yaml_loader import Node, printable
 from sbtt_models.decoders import AnyDecoder
+from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.spec import Seconds, Spec, SpecError
 from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning
@@ -58,6 +60,8 @@ class Scenario(Spec):
     training: Training = Training()
     tuning: Tuning | None = None
     """Find numbers of decoder and training by a population instead of one training."""
+    pretraining: Pretraining | None = None
+    """Dense trials that the decoder learns from first."""
     score: ScoreOptions = ScoreOptions()
     time_limit_s: Seconds | None = Field(None, gt=0, alias="time_limit")
     """The longest that one point may take; beyond it its status is `timeout`."""
@@ -70,6 +74,19 @@ class Scenario(Spec):
     def _tunable(self) -> Scenario:
         if self.tuning is not None:
             self.tuning.refuse(self.decoder, self.training)
+        return self
+
+    @model_validator(mode="after")
+    def _may_be_pretrained(self) -> Scenario:
+        if self.pretraining is None:
+            return self
+        if not isinstance(self.decoder, NeuralSpec):
+            raise ValueError(
+                f"pretraining: decoder {self.decoder.kind} does not go on from an earlier fit; "
+                "choose a network"
+            )
+        if self.tuning is not None:
+            raise ValueError("pretraining: a population is not pretrained; leave out tuning")
         return self
 
     @field_validator("name")

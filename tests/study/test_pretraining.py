@@ -1,0 +1,135 @@
+"""Dense trials first: which they are, what is learned from them, and what they cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from implant_sim.hardware.activity import PRETRAIN
+from implant_sim.study.acquisition import acquisition
+from implant_sim.study.budget import budgets
+from implant_sim.study.coordinate import entries_of
+from implant_sim.study.keys import data_key, point_key
+from implant_sim.study.reuse import siblings
+from implant_sim.study.run import simulate
+from implant_sim.study.scenario import load
+from sbtt_models.spec import SpecError
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "recording": {"kind": "lorenz", "channels": 8, "conditions": 3, "trials": 6, "bins": 30,
+                  "mean_rate": "20 Hz"},
+    "implant": "gated_uwb",
+    "schedule": {"kind": "random_subset", "bandwidth": 2},
+    "decoder": {"kind": "state_space", "hidden": 4, "blocks": 1, "modes": 2},
+    "training": {"epochs": 2},
+    "pretraining": {"trials": 4, "every": "10 h"},
+}  # fmt: skip
+
+
+def acquired(**changes: Any) -> Any:
+    study = load(SMALL, {key.replace("__", "."): value for key, value in changes.items()})
+    return acquisition(study.points[0].scenario, 0, study.root)
+
+
+def test_dense_trials_replace_training_trials_and_no_others() -> None:
+    got, sparse = acquired(), acquired(pretraining=None)
+    whole, dense, rest = got.stream.split, got.dense.dense, got.dense.sparse
+    assert dense.split.train.size == 4
+    np.testing.assert_array_equal(np.union1d(dense.split.train, rest.split.train), whole.train)
+    assert np.intersect1d(dense.split.train, rest.split.train).size == 0
+    assert dense.observed[dense.split.train].all()
+    others = np.setdiff1d(np.arange(len(whole.train)), dense.split.train)
+    for stream in (dense, rest):  # all else as without dense trials, to the last entry
+        np.testing.assert_array_equal(stream.counts[others], sparse.stream.counts[others])
+        np.testing.assert_array_equal(stream.exposure[others], sparse.stream.exposure[others])
+    assert (got.stream.exposure <= np.maximum(dense.exposure, 0)).all()
+    more = acquired(pretraining__trials=6).dense.dense.split.train
+    assert np.isin(dense.split.train, more).all()  # amounts are nested
+
+
+def test_they_are_charged_beyond_the_usual_and_by_the_hour() -> None:
+    got, sparse = acquired(), acquired(pretraining=None)
+    full = acquired(pretraining=None, schedule={"kind": "full"})
+
+    def done(what: Any) -> dict[tuple[str, str], float]:
+        return {(a.component, a.action): a.n_actions for a in what.activity.actions}
+
+    charged = {
+        (part, action.removeprefix(PRETRAIN)): n
+        for (part, action), n in done(got).items()
+        if action.startswith(PRETRAIN)
+    }
+    duration_s, dense_s = got.activity.duration_s, 4 * 30 * 0.02
+    usual, densely = done(sparse), done(full)
+    for key, n in charged.items():
+        beyond = (densely[key] - usual.get(key, 0.0)) * dense_s / duration_s
+        assert n == pytest.approx(beyond * duration_s / 36_000)
+    assert ("adc", "convert") in charged
+    assert got.ledger.power_w > sparse.ledger.power_w
+    columns = got.ledger.columns.values()
+    assert sum(columns) == pytest.approx(got.ledger.power_w, rel=1e-12)
+    rarely = acquired(pretraining__every="20 h").ledger.power_w - sparse.ledger.power_w
+    assert got.ledger.power_w - sparse.ledger.power_w == pytest.approx(2 * rarely, rel=1e-6)
+
+
+def test_hardware_alone_charges_the_same() -> None:
+    (found,) = budgets(load(SMALL))
+    assert found.row["power_w"] == pytest.approx(acquired().ledger.power_w, rel=1e-12)
+
+
+@pytest.mark.parametrize("adapt", ["all", "encoder", "read_in"])
+def test_both_stages_are_run_and_told(adapt: str) -> None:
+    study = load(SMALL, {"pretraining.adapt": adapt, "pretraining.training.epochs": 3})
+    outcome = simulate(study.points[0].scenario, 0, study.root)
+    assert outcome.row["epochs"] == 5
+    assert len(outcome.detail["pretraining_history"]) == 3
+    assert len(outcome.detail["history"]) == 2
+
+
+def test_names_of_results_know_it() -> None:
+    def names(**changes: Any) -> tuple[str, str]:
+        study = load(SMALL, {f"pretraining.{key}": value for key, value in changes.items()})
+        scenario = study.points[0].scenario
+        return point_key(scenario, 0, study.root), data_key(scenario, 0.02)
+
+    base = names()
+    for change in ({"adapt": "read_in"}, {"training": {"epochs": 3}}):
+        assert names(**change)[0] != base[0]
+        assert names(**change)[1] == base[1]  # the implant does the same
+    for change in (
+        {"trials": 5},
+        {"every": "1 h"},
+        {"schedule": {"kind": "bernoulli", "fraction": 0.9}},
+    ):
+        assert names(**change)[0] != base[0]
+        assert names(**change)[1] != base[1]
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(SpecError, match="leave none to adapt"):
+        acquired(pretraining__trials=500)
+    with pytest.raises(SpecError, match="give trials or fraction"):
+        load(SMALL, {"pretraining.fraction": 0.5})
+    with pytest.raises(SpecError, match="shorter than the dense trials"):
+        acquired(pretraining__every="1 s")
+    with pytest.raises(SpecError, match="kalman does not go on from an earlier fit"):
+        load(SMALL, {"decoder": {"kind": "kalman", "size": 1, "iterations": 1}})
+    with pytest.raises(SpecError, match="leave out tuning"):
+        load(
+            SMALL, {"tuning": {"ranges": {"training.learning_rate": {"low": 1e-3, "high": 1e-2}}}}
+        )
+
+
+def test_another_pretraining_is_another_decoder() -> None:
+    """Points that differ in prices alone share a decoder; those that differ in this do not."""
+    axes = {
+        "implant.overhead.power": ["1 mW", "2 mW"],
+        "pretraining.adapt": ["all", "encoder"],
+    }
+    study = load(SMALL, {"sweep": axes})
+    shared = siblings({p.index: p.scenario for p in study.points}, entries_of(study))
+    assert len(study.points) == 4
+    assert len(shared) == 2
