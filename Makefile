@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 NUMBA_CHECKED := $(CURDIR)/$(VENV)/numba-boundscheck
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-long lint types imports pytest bounds install install-test clean
+.PHONY: demo test test-long lint types imports pytest studies rooms bounds install install-test clean
 
 demo: install
 	$(BIN)/implant-sim run quickstart --out runs/quickstart
 
-# The two long legs share the two cores.
+# The long legs share the two cores.
 test: lint types imports
-	$(MAKE) --jobs 2 --output-sync=target pytest bounds
+	$(MAKE) --jobs 2 --output-sync=target studies rooms bounds
 
 test-long: install-test
 	$(BIN)/python -m pytest -m "slow or not slow"
@@ -30,6 +30,14 @@ imports: install-test
 
 pytest: install-test
 	$(BIN)/python -m pytest
+
+STUDIES := tests/study tests/report tests/attacks tests/test_cli.py
+
+studies: install-test
+	$(BIN)/python -m pytest $(STUDIES)
+
+rooms: install-test
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(STUDIES))
 
 # A kernel that reads past an array gives garbage in silence. Checked code needs a cache of its
 # own: numba would take unchecked code from the other.

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from implant_sim.study import coordinate as coordinating
+from implant_sim.study import runner
 from implant_sim.study import engines
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.engines import on_dask
@@ -104,6 +105,7 @@ def test_the_real_pipeline_is_equal_on_every_engine(tmp_path, log, kind):
     assert (tables["local"]["status"] == "ok").all()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_runs_already_stays(tmp_path, log):
     """Joined by its scheduler file; a worker killed in the middle costs nothing."""
     cluster = on_dask._Cluster(engines.Crew(2, 1, 2e9))
@@ -198,7 +200,7 @@ def test_two_coordinators_share_the_work(tmp_path, log):
 
 
 def test_results_of_other_code_are_refused(tmp_path, log, monkeypatch):
-    monkeypatch.setattr(coordinating, "code_digest", lambda: "0" * 64)
+    monkeypatch.setattr(runner, "code_digest", lambda: "0" * 64)
     results = coordinate(study_of([3]), tmp_path / "o", study_fakes.quick, options())
     assert results["status"].tolist() == ["failed"]
     key = RunFolder(tmp_path / "o").entries()[0].key

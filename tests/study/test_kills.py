@@ -163,7 +163,7 @@ class Failing:
         return call
 
 
-@pytest.mark.parametrize("for_good", [False, True])
+@pytest.mark.parametrize("for_good", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_nth_system_call_fails_for_every_n_until_none_does(tmp_path, log, inline, for_good):
     study = study_of([3])
     whole = coordinate(study, tmp_path / "whole", study_fakes.quick, Options())
