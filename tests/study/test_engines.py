@@ -14,8 +14,7 @@ import psutil
 import pytest
 
 from implant_sim.study import coordinate as coordinating
-from implant_sim.study import runner
-from implant_sim.study import engines
+from implant_sim.study import engines, runner
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.engines import on_dask
 from implant_sim.study.events import read_events
