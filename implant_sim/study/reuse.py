@@ -69,8 +69,12 @@ def _digest(got: Acquisition) -> str:
     stream = got.stream
     found = hashlib.sha256(repr((stream.counts.shape, stream.detector)).encode())
     mean = calibration_mean(recording, got.activity)
-    for values in (stream.counts, stream.exposure, stream.lengths, mean):
-        found.update(b"\0" if values is None else np.ascontiguousarray(values).tobytes())
+    values = [stream.counts, stream.exposure, stream.lengths, mean]
+    if got.dense is not None:  # a packet lost between the sparse samples shows only here
+        first = got.dense.dense
+        values += [first.counts, first.exposure, first.split.train]
+    for part in values:
+        found.update(b"\0" if part is None else np.ascontiguousarray(part).tobytes())
     return found.hexdigest()
 
 
@@ -109,7 +113,9 @@ def reprice(
         return None
     scores = {name: kept["row"].get(name) for name in decoded["columns"]}
     hardware = hardware_of(scenario, got)
-    names = ("history", "sources", "held_out_channels", "decoded", "tuning")
+    names = (
+        "history", "pretraining_history", "sources", "held_out_channels", "decoded", "tuning",
+    )  # fmt: skip
     own = [name for name in names if name in kept]
     return Outcome(
         row={"status": "ok"} | hardware | scores | {"decoded_by": sibling},

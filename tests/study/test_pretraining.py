@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from implant_sim.hardware.activity import PRETRAIN
 from implant_sim.study.acquisition import acquisition
 from implant_sim.study.budget import budgets
-from implant_sim.study.coordinate import entries_of
+from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.keys import data_key, point_key
-from implant_sim.study.reuse import siblings
+from implant_sim.study.reuse import reprice, siblings
 from implant_sim.study.run import simulate
 from implant_sim.study.scenario import load
+from implant_sim.study.store import RunFolder
 from sbtt_models.spec import SpecError
 
 SMALL: dict[str, Any] = {
@@ -123,13 +125,54 @@ def test_what_cannot_be_is_refused() -> None:
         )
 
 
-def test_another_pretraining_is_another_decoder() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"adapt": ["all", "encoder"]},
+        {"training.epochs": [2, 3]},
+        {"trials": [4, 5]},
+        {"every": ["1 h", "10 h"]},
+        {"schedule": [{"kind": "full"}, {"kind": "bernoulli", "fraction": 0.9}]},
+    ],
+)
+def test_another_pretraining_is_another_decoder(change: dict[str, Any]) -> None:
     """Points that differ in prices alone share a decoder; those that differ in this do not."""
-    axes = {
-        "implant.overhead.power": ["1 mW", "2 mW"],
-        "pretraining.adapt": ["all", "encoder"],
-    }
-    study = load(SMALL, {"sweep": axes})
-    shared = siblings({p.index: p.scenario for p in study.points}, entries_of(study))
-    assert len(study.points) == 4
+    axes = {f"pretraining.{key}": values for key, values in change.items()}
+    study = load(SMALL, {"sweep": {"implant.overhead.power": ["1 mW", "2 mW"], **axes}})
+    scenarios = {p.index: p.scenario for p in study.points}
+    entries = entries_of(study)
+    rules = {e.key: scenarios[e.point].pretraining for e in entries}
+    shared = siblings(scenarios, entries)
     assert len(shared) == 2
+    assert all(rules[key] == rules[leader] for key, leader in shared.items())
+
+
+def test_a_decoder_is_shared_only_where_the_dense_entries_are_the_same(tmp_path: Path) -> None:
+    """The sparse samples may agree though a packet between them was lost."""
+    ble = {
+        "kind": "ble",
+        "retransmit": False,
+        "packet_loss": 0.0,
+        "source": {"text": "made up", "kind": "recalled"},
+    }
+    changes = {"seed": 4, "implant.radio": ble, "schedule": {"kind": "bernoulli", "fraction": 0.1}}
+    study = load(SMALL, changes | {"sweep": {"implant.radio.packet_loss": [0.0, 0.0005]}})
+    whole, lossy = (acquisition(p.scenario, 0, study.root) for p in study.points)
+    assert whole.dense is not None
+    assert lossy.dense is not None
+    np.testing.assert_array_equal(whole.stream.exposure, lossy.stream.exposure)
+    assert (whole.dense.dense.exposure != lossy.dense.dense.exposure).any()
+    assert len(siblings({p.index: p.scenario for p in study.points}, entries_of(study))) == 1
+    coordinate(study, tmp_path, simulate, Options(jobs=1), reprice)
+    folder = RunFolder(tmp_path)
+    for entry in folder.entries():
+        assert folder.result(entry.key)["row"].get("decoded_by") is None
+
+
+def test_a_priced_point_tells_of_both_stages(tmp_path: Path) -> None:
+    study = load(SMALL, {"sweep": {"implant.overhead.power": ["1 mW", "2 mW"]}})
+    coordinate(study, tmp_path, simulate, Options(jobs=1), reprice)
+    folder = RunFolder(tmp_path)
+    first, second = (folder.result(entry.key) for entry in folder.entries())
+    assert second["row"]["decoded_by"] is not None
+    assert second["pretraining_history"] == first["pretraining_history"]
