@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int32
 
 from implant_sim.hardware.coverage import Visits
-from implant_sim.hardware.kernels import streaming as kernels
+from implant_sim.hardware.kernels import list_units
 from implant_sim.hardware.schedules.lists import Lists
 from implant_sim.hardware.sense import Counted, Rules
 
@@ -46,7 +46,7 @@ class FrontEndCount:
         """Take the next steps; return what filters need before each, in steps of the clock."""
         rules = self._rules
         of_gate = rules.n_steps + 1 if self._own_units else self._least_gap
-        total, between, longest, before = kernels.pauses(
+        total, between, longest, before = list_units.pauses(
             channels, size, first, self.seen, self._span, of_gate, rules.warm_steps
         )
         self.total[_SAMPLES] += len(channels)
@@ -54,7 +54,7 @@ class FrontEndCount:
         self._between, self._longest = max(self._between, between), max(self._longest, longest)
         if self._own_units:
             units = rules.unit_of[channels].astype(np.int32)
-            self.total[_OF_UNITS] += kernels.pauses(
+            self.total[_OF_UNITS] += list_units.pauses(
                 units, size, first, self.seen_units, self._span, self._least_gap, 0.0
             )[0]
         self.total[_SWITCHED] += self._switched(channels, size)
@@ -65,9 +65,9 @@ class FrontEndCount:
     ) -> int:
         rules = self._rules
         if rules.switching == "held":
-            return int(kernels.changes_in(channels, self._wire_of, self._held))
+            return int(list_units.changes_in(channels, self._wire_of, self._held))
         if rules.switching == "shared":
-            return int(kernels.shared_in(channels, size, self._wire_of, self._load))
+            return int(list_units.shared_in(channels, size, self._wire_of, self._load))
         return 0
 
     def finish(self, n_steps: int, last: Int32[np.ndarray, " sample"]) -> tuple[Counted, Visits]:

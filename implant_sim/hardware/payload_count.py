@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from implant_sim.hardware.encode import Values
 from implant_sim.hardware.grid import Grid
-from implant_sim.hardware.kernels import streaming as kernels
+from implant_sim.hardware.kernels import list_counts, list_units
 from implant_sim.hardware.schedules.lists import Lists
 from implant_sim.hardware.sense import Rules, refuse_unsettled
 from sbtt_models.signals import Population
@@ -54,7 +54,7 @@ class Drawn(Counts):
     def of(
         self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Times
     ) -> tuple[Samples, Sizes]:
-        return kernels.drawn_counts(
+        return list_counts.drawn_counts(
             self._seed, first, rows_per_bin, channels, size, self._mean, self._quiet, times
         )
 
@@ -70,7 +70,7 @@ class Recorded(Counts):
     def of(
         self, first: int, rows_per_bin: int, channels: Samples, size: Sizes, times: Times
     ) -> tuple[Samples, Sizes]:
-        return kernels.picked_counts(self._counts, first, rows_per_bin, channels, size, times)
+        return list_counts.picked_counts(self._counts, first, rows_per_bin, channels, size, times)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +151,7 @@ class Payload(Values):
         bits = np.zeros(self._grid.n_bins, dtype=np.int64)
         for chunk in self._chunks(np.zeros_like(self._occurs), None):
             here = slice(chunk.first, chunk.first + len(chunk.size))
-            bits[here] = kernels.lengths_of(chunk.counts, chunk.size, lengths)
+            bits[here] = list_counts.lengths_of(chunk.counts, chunk.size, lengths)
         return bits
 
     @override
@@ -185,10 +185,10 @@ class Payload(Values):
                 valid = settle.of(first, channels, size)
                 self.valid[first : first + len(size)] = _sums(valid, size)
             counts, _ = self._source.of(first, s, channels, size, np.zeros_like(times))
-            kept = kernels.thinned(self._times, first, s, channels, size, counts, valid)
+            kept = list_counts.thinned(self._times, first, s, channels, size, counts, valid)
             if s > 1:
-                kept, valid, size = kernels.merge_steps(channels, size, kept, valid, s, place)
-            spikes = kernels.tally_lists(kept, size, times)
+                kept, valid, size = list_counts.merge_steps(channels, size, kept, valid, s, place)
+            spikes = list_counts.tally_lists(kept, size, times)
             yield _Chunk(first // s, size, kept, spikes, _sums(valid, size))
         if settle is not None:
             settle.refuse_nothing(self.valid)
@@ -207,7 +207,7 @@ class _Settling:
 
     def of(self, first: int, channels: Samples, size: Sizes) -> Float32[np.ndarray, " sample"]:
         rules = self._rules
-        return kernels.settled(
+        return list_units.settled(
             channels,
             size,
             first,

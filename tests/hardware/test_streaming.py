@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from implant_sim.hardware.acquire import acquire
-from implant_sim.hardware.kernels import masks
-from implant_sim.hardware.kernels import streaming as kernels
+from implant_sim.hardware.kernels import list_counts, list_units, lists, masks
 from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.hardware.schedules.base import Groups
 from implant_sim.hardware.schedules.lists import Cycle, lists_of
@@ -29,6 +28,7 @@ from tests import naive
 from tests.hardware import hw
 
 SEEDS = st.integers(0, 2**64 - 1)
+KERNELS = lists, list_units, list_counts
 SOURCE = PoissonSource(
     channels=24, rate="25 Hz", spread=0.8, duration="0.5 s", bin="20 ms", trials=12
 )
@@ -256,8 +256,9 @@ def test_a_cycle_is_its_order_again_and_again(order, size, first, n):
 
 
 def test_every_kernel_has_a_twin():
-    for name in kernels.__all__:
-        assert inspect.isfunction(getattr(naive, name)), name
+    for module in KERNELS:
+        for name in module.__all__:
+            assert inspect.isfunction(getattr(naive, name)), name
 
 
 def by_row(channels, k):
@@ -268,7 +269,7 @@ def by_row(channels, k):
 @given(seed=SEEDS, n=st.integers(1, 90), share=st.floats(0, 1), first=st.integers(0, 9))
 def test_lists_of_subsets_are_those_of_the_masks(seed, n, share, first):
     k, drawn = max(1, round(share * n)), np.zeros(n, bool)
-    fast = kernels.subset_lists(np.uint64(seed), first, 6, n, k, drawn)
+    fast = lists.subset_lists(np.uint64(seed), first, 6, n, k, drawn)
     mask = masks.random_subsets(np.uint64(seed), first + 6, n, k)[first:]
     assert (by_row(fast, k) == np.nonzero(mask)[1].reshape(-1, k)).all()
     assert (by_row(fast, k) == by_row(naive.subset_lists(seed, first, 6, n, k, drawn), k)).all()
@@ -277,7 +278,7 @@ def test_lists_of_subsets_are_those_of_the_masks(seed, n, share, first):
 
 def test_a_draw_that_has_to_be_repeated_is_that_of_the_mask():
     n, k = 4_000_000, 2000  # one draw in a thousand is rejected
-    fast = kernels.subset_lists(np.uint64(5), 0, 4, n, k, np.zeros(n, bool))
+    fast = lists.subset_lists(np.uint64(5), 0, 4, n, k, np.zeros(n, bool))
     mask = masks.random_subsets(np.uint64(5), 4, n, k)
     assert (by_row(fast, k) == np.nonzero(mask)[1].reshape(-1, k)).all()
 
@@ -294,7 +295,7 @@ def test_lists_of_wires_are_those_of_the_masks(seed, wires, share, first):
     k = max(1, round(share * g.n))
     take = _take(np.diff(g.start).astype(float), k)
     arguments = (g.start, g.members, take, k)
-    fast = kernels.grouped_lists(np.uint64(seed), first, 6, *arguments)
+    fast = lists.grouped_lists(np.uint64(seed), first, 6, *arguments)
     slow = naive.grouped_lists(seed, first, 6, *arguments)
     mask = masks.random_grouped(np.uint64(seed), first + 6, *arguments)[first:]
     assert (by_row(fast, k) == by_row(slow, k)).all()
@@ -313,7 +314,7 @@ def listed(draw, n_channels=7, distinct=True):
 def both(name, *arguments):
     """Kernel and twin, each on arrays of its own, with all that they left in them."""
     results = []
-    for module in (kernels, naive):
+    for module in (next(m for m in KERNELS if name in m.__all__), naive):
         own = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
         found = getattr(module, name)(*own)
         results.append([*(found if isinstance(found, tuple) else [found]), *own])
@@ -349,7 +350,7 @@ def test_wires_and_settling_equal_their_twins(rows, units, least, warm, wake):
     both("shared_in", *rows, group, np.zeros(3, np.int64))
     last = np.full(7, -1), np.full(3, -1), np.zeros(7)
     own = [array.copy() for array in last]
-    fast = kernels.settled(*rows, 0, group, *own, least, warm, wake)
+    fast = list_units.settled(*rows, 0, group, *own, least, warm, wake)
     slow = naive.settled(*rows, 0, group, *last, least, warm, wake)
     np.testing.assert_allclose(fast, slow, atol=1e-6)
 
@@ -361,7 +362,9 @@ def test_counts_equal_their_twins(rows, seed, first, of_bin, data):
     channels, size = rows
     mean = np.array(data.draw(st.lists(st.floats(0, 30), min_size=7, max_size=7)))
     times, seed = np.zeros(200, np.int64), np.uint64(seed)
-    counts = kernels.drawn_counts(seed, first, of_bin, *rows, mean, np.exp(-mean), times.copy())[0]
+    counts = list_counts.drawn_counts(
+        seed, first, of_bin, *rows, mean, np.exp(-mean), times.copy()
+    )[0]
     slow = naive.drawn_counts(int(seed), first, of_bin, *rows, mean, np.exp(-mean), times.copy())
     assert (counts == slow[0]).all()
     table = np.arange(25 * 7).reshape(25, 7).astype(np.int32)
@@ -369,7 +372,7 @@ def test_counts_equal_their_twins(rows, seed, first, of_bin, data):
     valid = np.array(data.draw(st.lists(
         st.sampled_from([0.0, 0.25, 0.7, 1.0]), min_size=len(channels), max_size=len(channels)
     )), dtype=np.float32)  # fmt: skip
-    kept = kernels.thinned(seed, first, of_bin, *rows, counts, valid)
+    kept = list_counts.thinned(seed, first, of_bin, *rows, counts, valid)
     assert (kept == naive.thinned(int(seed), first, of_bin, *rows, counts, valid)).all()
     whole = len(size) // of_bin * of_bin
     if whole:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int, Int32
 from typing_extensions import override
 
-from implant_sim.hardware.kernels import streaming
+from implant_sim.hardware.kernels import lists
 from implant_sim.hardware.schedules.base import Groups, Plan, Schedule, View
 from implant_sim.hardware.schedules.blocks import Blocks, banks
 from implant_sim.hardware.schedules.low_discrepancy import LowDiscrepancy, _reordered
@@ -94,10 +94,8 @@ class Subsets(Lists):
     def _draw(self, first: int, n: int) -> Int32[np.ndarray, " sample"]:
         g = self._groups
         if g.free:
-            return streaming.subset_lists(
-                self._seed, first, n, len(g.members), self._k, self._drawn
-            )
-        return streaming.grouped_lists(
+            return lists.subset_lists(self._seed, first, n, len(g.members), self._k, self._drawn)
+        return lists.grouped_lists(
             self._seed, first, n, g.start, g.members, self._probability, self._k
         )
 
