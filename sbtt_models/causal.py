@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
+from typing_extensions import override
 
 from sbtt_models.batches import Batch, StreamOnDevice
 from sbtt_models.device import threads
@@ -77,7 +78,8 @@ def steps_of(
 ) -> Callable[[], Step]:
     """Make what infers a trial bin by bin, as :func:`causal_rates` infers it at once."""
     if inference.network.endless and inference.shown is None:
-        return inference.network.recurrence
+        begin = inference.network.recurrence
+        return (lambda: _Rescaled(begin())) if inference.rescale else begin
     refuse_long_wait(wait, window_bins)
     device = next(inference.network.parameters()).device
 
@@ -89,3 +91,22 @@ def steps_of(
             return inference.expected(Batch(*seen))[0].cpu().numpy()
 
     return lambda: WindowStep(infer, window_bins, wait, n_channels)
+
+
+class _Rescaled(Step):
+    """A recurrence fed counts over the share of channels that is seen, as in training."""
+
+    def __init__(self, inner: Step) -> None:
+        super().__init__(inner.lookahead_bins, inner.n_channels)
+        self._inner = inner
+
+    @override
+    def next(
+        self, counts: Float[np.ndarray, " channel"], exposure: Float[np.ndarray, " channel"]
+    ) -> Float[np.ndarray, " channel"] | None:
+        share = max(float(exposure.sum()), 1.0) / self.n_channels
+        return self._inner.next(counts / share, exposure)
+
+    @override
+    def rest(self) -> Float[np.ndarray, "waiting channel"]:
+        return self._inner.rest()

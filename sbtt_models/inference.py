@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sbtt_models.batches import Batch
 from sbtt_models.nets.base import Network
+from sbtt_models.visible import rescaled
 
 __all__ = ["Inference"]
 
@@ -21,6 +22,8 @@ class Inference:
     network: Network
     shown: Float[Tensor, "bin channel"] | None = None
     """0 for entries that it must predict, at least as many bins as a window; None: it sees all."""
+    rescale: bool = False
+    """Counts are shown over the share of channels that is seen in their bin."""
 
     def expected(self, batch: Batch) -> Float[Tensor, "batch bin channel"]:
         """Expected values; the mean over posterior samples, if the network asks for them.
@@ -32,6 +35,8 @@ class Inference:
         if self.shown is not None:
             shown = self.shown[: counts.shape[1]]
             counts, exposure = counts * shown, exposure * shown
+        if self.rescale:
+            counts = rescaled(counts, exposure)
         if network.samples == 0:
             return network.head.expected(network(counts, exposure, None, external).read_out)
         draw = torch.Generator(counts.device).manual_seed(0)

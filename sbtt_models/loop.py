@@ -157,12 +157,12 @@ class _Loop:
         self.data = StreamOnDevice.of(stream, n_bins, device)
         self.rng = np.random.default_rng([setting.seed, 1])
         hidden = training.coordinated_dropout
-        # with the mask as input the encoder knows what is missing; without, the published scale
-        scale = 1.0 if spec.mask_input else 1.0 / (1.0 - hidden)
+        scale = 1.0 / (1.0 - hidden) if spec.rescales == "dropout" else 1.0
         noise = torch.Generator(device).manual_seed(setting.seed)
         shown = visible(spec, n_bins, stream.n_channels, device)
         over_all = training.loss_over == "all"
-        self.objective = Objective(hidden, scale, noise, network.head, shown, over_all)
+        rescale = spec.rescales == "observed"
+        self.objective = Objective(hidden, scale, noise, network.head, shown, over_all, rescale)
         self.augmentation = Augmentation(training, int(stream.counts.max()), noise)
         self.stride = max(n_bins // 2, 1)
         self.valid = cut(stream.lengths, stream.split.valid, n_bins, self.stride)

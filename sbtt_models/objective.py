@@ -13,6 +13,7 @@ from sbtt_models.batches import Batch
 from sbtt_models.losses import coordinated_dropout
 from sbtt_models.nets.base import Inferred
 from sbtt_models.nets.likelihoods import Head
+from sbtt_models.visible import rescaled
 
 __all__ = ["Objective"]
 
@@ -35,6 +36,8 @@ class Objective:
     """0 for entries that the encoder never sees, and is always taught; None: it may see all."""
     over_all: bool = False
     """The mean is over all entries, not the observed ones."""
+    rescale: bool = False
+    """Counts are shown over the share of channels that is seen in their bin."""
 
     def terms(self, infer: Infer, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """``nll`` and the penalties of a training batch."""
@@ -46,7 +49,8 @@ class Objective:
         if self.visible is not None:
             seen, seen_exposure = seen * self.visible, seen_exposure * self.visible
             learns = None if learns is None else learns | (self.visible == 0)
-        inferred = infer(seen * self.input_scale, seen_exposure, self.noise, batch.external)
+        seen = self._scaled(seen * self.input_scale, seen_exposure)
+        inferred = infer(seen, seen_exposure, self.noise, batch.external)
         nll = self.head.loss(inferred.read_out, batch.counts, batch.exposure, learns)
         if self.over_all:
             nll = nll * batch.exposure.sign().mean()
@@ -69,9 +73,10 @@ class Objective:
         if hidden is not None:
             shown = ~hidden if shown is None else shown * ~hidden
             judged = exposure * ((shown == 0) if taught else hidden)
-        if shown is None:
-            inferred = infer(counts, exposure, None, batch.external)
-        else:
-            inferred = infer(counts * shown, exposure * shown, None, batch.external)
+        seen = (counts, exposure) if shown is None else (counts * shown, exposure * shown)
+        inferred = infer(self._scaled(*seen), seen[1], None, batch.external)
         loss = self.head.entries(inferred.read_out, counts, judged)
         return loss.sum(), judged.sign().sum()
+
+    def _scaled(self, counts: Tensor, exposure: Tensor) -> Tensor:
+        return rescaled(counts, exposure) if self.rescale else counts

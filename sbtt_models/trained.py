@@ -83,7 +83,7 @@ class FittedNetwork:
     def _inference(self, n_bins: int) -> Inference:
         device = next(self.network.parameters()).device
         shown = visible(self.spec, n_bins, self.n_channels, device)
-        return Inference(self.network.eval(), shown)
+        return Inference(self.network.eval(), shown, self.spec.rescales == "observed")
 
     def online(self, lookahead_bins: int | None = None) -> Online:
         """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""

@@ -1,4 +1,4 @@
-"""What an encoder may see of a window: not channels held out, nor bins to be predicted."""
+"""What an encoder sees of a window: not channels held out, nor bins to be predicted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import SpecError
 
-__all__ = ["refuse_hiding", "visible"]
+__all__ = ["refuse_hiding", "rescaled", "visible"]
 
 
 def visible(
@@ -23,6 +23,17 @@ def visible(
     seen[spec.encoder_bins :] = 0
     seen[:, list(spec.held_out)] = 0
     return seen
+
+
+def rescaled(
+    counts: Float[Tensor, "batch bin channel"], exposure: Float[Tensor, "batch bin channel"]
+) -> Float[Tensor, "batch bin channel"]:
+    """Counts over the share of channels that is seen in their bin; of less than one, as of one.
+
+    So the input of a bin is about as large however many channels were sampled.
+    """
+    seen = exposure.sum(2, keepdim=True).clamp_(min=1.0)
+    return counts * (exposure.shape[2] / seen)
 
 
 def refuse_hiding(spec: NeuralSpec, stream: MaskedStream, window_bins: int) -> None:

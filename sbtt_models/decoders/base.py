@@ -156,12 +156,22 @@ class NeuralSpec(DecoderSpec):
     mask_input: bool = True
     """Give the encoder the exposure of each entry beside its count (the published code does
     not, and cannot tell a silent neuron from a missing sample)."""
+    rescale_input: Literal["none", "dropout", "observed"] | None = None
+    """What makes up for counts that the encoder does not see. `none`: nothing. `dropout`: counts
+    shown in training are divided by the share that coordinated dropout leaves, as published.
+    `observed`: counts are divided by the share of channels that is seen in their bin, always.
+    Without a value: `none` with the mask as input, else `dropout`."""
     likelihood: AnyLikelihood = Poisson()
     """How an entry is distributed, given what is read out of a bin."""
     held_out: tuple[int, ...] = ()
     """Channels, counted from 0, that the encoder never sees, but is taught to predict."""
     encoder_bins: int | None = Field(None, ge=1)
     """Bins of a trial that the encoder sees; it is taught to predict those after. None: all."""
+
+    @property
+    def rescales(self) -> Literal["none", "dropout", "observed"]:
+        """The rule of `rescale_input` that applies."""
+        return self.rescale_input or ("none" if self.mask_input else "dropout")
 
     @property
     def one_way(self) -> bool:

@@ -24,6 +24,11 @@ CASES = {
     f"{name}_{wait}": spec.model_copy(update={"causal": True, "lookahead_bins": wait})
     for name, spec in (SMALL | TWO_WAYS).items()
     for wait in (0, 2)
+} | {
+    f"{name}_rescaled": SMALL[name].model_copy(
+        update={"causal": True, "lookahead_bins": 1, "rescale_input": "observed"}
+    )
+    for name in ("state_space", "autoencoder")
 }
 
 

@@ -1,5 +1,7 @@
 """What each option of a training does, exactly, and that it does nothing when it is off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from sbtt_models.learning_rate import LearningRate
 from sbtt_models.objective import Objective
 from sbtt_models.spec import DataError
 from sbtt_models.training import Plateau, Training
+from sbtt_models.visible import rescaled
 from tests.sbtt_models.test_decoders import NEURAL, QUICK, SMALL, stream
 
 
@@ -227,3 +230,57 @@ def test_mixed_precision_trains_and_stays_near(spec):
     assert min(losses[0]) < losses[0][0] - 0.05
     np.testing.assert_allclose(losses[0][:5], losses[1][:5], atol=0.03)
     assert abs(min(losses[0]) - min(losses[1])) < 0.03
+
+
+def shown_to(spec, data, training):
+    """What the network of a spec is given in its first step and at each inference."""
+    given = []
+    real = type(spec).build
+
+    def build(self, *arguments):
+        network = real(self, *arguments)
+        network.register_forward_pre_hook(lambda _, seen: given.append(seen[:2]))
+        return network
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(spec), "build", build)
+        fitted = sbtt_models.fit(spec, data, training)
+        first = given[0]
+        del given[:]
+        fitted.rates(data)
+    return first, given[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "in_training", "later"),
+    [(None, 1.0, 1.0), ("none", 1.0, 1.0), ("dropout", 2.0, 1.0), ("observed", None, None)],
+)
+def test_the_input_is_rescaled_as_asked(rule, in_training, later):
+    data = stream(lengths=(12,) * 14, share=0.6)
+    data = replace(data, counts=3 * data.observed.astype(np.int32))
+    rules = QUICK.model_copy(update={"coordinated_dropout": 0.5, "epochs": 1})
+    spec = SMALL["autoencoder"].model_copy(update={"rescale_input": rule})
+    for (counts, exposure), factor in zip(
+        shown_to(spec, data, rules), (in_training, later), strict=True
+    ):
+        seen = exposure.sum(2, keepdim=True).clamp(min=1)
+        want = 3 * exposure * (4 / seen if factor is None else factor)
+        torch.testing.assert_close(counts, want)
+
+
+def test_without_the_mask_as_input_the_published_scale_is_the_default():
+    blind = SMALL["autoencoder"].model_copy(update={"mask_input": False})
+    told = [
+        sbtt_models.fit(blind.model_copy(update={"rescale_input": rule}), stream(), QUICK).history
+        for rule in (None, "dropout", "none")
+    ]
+    assert told[0] == told[1]
+    assert told[0] != told[2]
+
+
+def test_a_bin_without_samples_stays_empty_and_less_than_one_channel_counts_as_one():
+    nothing = torch.zeros(1, 2, 3)
+    assert torch.equal(rescaled(nothing, nothing), nothing)
+    exposure = torch.tensor([[[0.25, 0.0, 0.0], [1.0, 0.5, 0.0]]])
+    counts = torch.tensor([[[2.0, 0.0, 0.0], [2.0, 3.0, 0.0]]])
+    assert rescaled(counts, exposure).tolist() == [[[6.0, 0.0, 0.0], [4.0, 6.0, 0.0]]]
