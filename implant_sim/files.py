@@ -10,11 +10,11 @@ import fcntl
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sbtt_models import atomic
 from sbtt_models.spec import SimError
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "write_text",
 ]
 
-_TEMPORARY = ".tmp-"
 _POLL_S = 0.005
 
 
@@ -55,15 +54,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     WriteError
         If the disk is full, the folder is missing or may not be written.
     """
-    temporary = path.with_name(f"{path.name}{_TEMPORARY}{uuid.uuid4().hex[:12]}")
     with _explained(path):
-        try:
-            _write(temporary, data)
-            _rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _fsync_folder(path.parent)
+        atomic.put(path, data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -102,16 +94,16 @@ def commit_folder(path: Path) -> Iterator[Path]:
     WriteError
         If any file cannot be kept.
     """
-    temporary = path.with_name(f"{path.name}{_TEMPORARY}{uuid.uuid4().hex[:12]}")
+    temporary = atomic.temporary_of(path)
     make_folder(temporary)
     try:
         yield temporary
         with _explained(path):
             for file in sorted(temporary.rglob("*")):
-                _fsync_folder(file)  # a file written by a library is flushed the same way
-            _fsync_folder(temporary)
+                atomic.fsync(file)  # a file written by a library is flushed the same way
+            atomic.fsync(temporary)
             _replace_folder(temporary, path)
-            _fsync_folder(path.parent)
+            atomic.fsync(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -125,14 +117,14 @@ def _replace_folder(source: Path, target: Path) -> None:
     """
     while True:
         if target.exists():
-            old = target.with_name(f"{target.name}{_TEMPORARY}{uuid.uuid4().hex[:12]}")
+            old = atomic.temporary_of(target)
             try:
-                _rename(target, old)
+                atomic.rename(target, old)
             except FileNotFoundError:  # another writer was quicker
                 continue
             shutil.rmtree(old, ignore_errors=True)
         try:
-            return _rename(source, target)
+            return atomic.rename(source, target)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
@@ -140,7 +132,7 @@ def _replace_folder(source: Path, target: Path) -> None:
 
 def note(path: Path, text: str) -> None:
     """Put text at `path` in one step, as :func:`write_text` does, but not to outlive a crash."""
-    temporary = path.with_name(f"{path.name}{_TEMPORARY}{uuid.uuid4().hex[:12]}")
+    temporary = atomic.temporary_of(path)
     with _explained(path):
         try:
             temporary.write_text(text, encoding="utf-8")
@@ -223,7 +215,7 @@ def remove_leftovers(folder: Path) -> int:
 
     The caller must know that no other writer is at work there.
     """
-    leftovers = list(folder.glob(f"*{_TEMPORARY}*"))
+    leftovers = list(folder.glob(f"*{atomic.TEMPORARY}*"))
     for path in leftovers:
         remove_tree(path)
     return len(leftovers)
@@ -254,26 +246,7 @@ def _space(path: Path) -> str:
     return "no folder above it exists"
 
 
-# The system calls stand alone, so that tests can make the n-th of them fail.
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _rename(source: Path, target: Path) -> None:
-    source.replace(target)
-
-
-def _fsync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+# Stands alone, so that tests can make it fail.
 
 
 def _append(handle: int, data: bytes) -> None:

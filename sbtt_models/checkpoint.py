@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sbtt_models import kept
+from sbtt_models.atomic import TEMPORARY
 from sbtt_models.spec import DataError, SpecError
 
 __all__ = ["Checkpoints", "State"]
@@ -119,7 +120,7 @@ class Checkpoints:
         """Remove what a writer that died has left."""
         whole = {f"checkpoint-{epoch:06d}" for epoch in self._epochs()}
         for path in self.folder.glob("checkpoint-*"):
-            if kept.TEMPORARY in path.name or path.stem not in whole:
+            if TEMPORARY in path.name or path.stem not in whole:
                 path.unlink(missing_ok=True)
 
     def _read(self, epoch: int) -> State:

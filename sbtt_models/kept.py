@@ -11,8 +11,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from sbtt_models import atomic
 from sbtt_models.spec import DataError, SimError
 
 __all__ = [
-    "TEMPORARY",
     "Arrays",
     "digest_of",
     "pack",
@@ -31,13 +29,13 @@ __all__ = [
     "read_rows",
     "read_sealed",
     "rows_text",
+    "seal",
     "sealed",
     "unpack",
+    "unseal",
     "write_file",
 ]
 
-TEMPORARY = ".tmp-"
-"""In the name of a file that is being written."""
 _MAX_JSON = 64 * 2**20  # [bytes] a history of 100,000 epochs takes a third of it
 _MAX_HEADER = 2**20  # [bytes] names and shapes of some ten thousand arrays
 _DTYPES = ("float32", "float64", "int64", "uint8")
@@ -58,41 +56,12 @@ def write_file(path: Path, data: bytes) -> None:
     SimError
         If it cannot be written; names the path and why.
     """
-    temporary = path.with_name(f"{path.name}{TEMPORARY}{uuid.uuid4().hex[:12]}")
     try:
-        try:
-            _write(temporary, data)
-            _rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _fsync_folder(path.parent)
+        atomic.put(path, data)
     except OSError as error:
         raise SimError(
             f"cannot write {path}: {error.strerror or error}; make room, or choose another folder"
         ) from error
-
-
-# The system calls stand alone, so that tests can make the n-th of them fail.
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _rename(source: Path, target: Path) -> None:
-    source.replace(target)
-
-
-def _fsync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_file(path: Path, digest: str, size: int) -> bytes:
@@ -121,11 +90,25 @@ def read_file(path: Path, digest: str, size: int) -> bytes:
 
 def sealed(content: Mapping[str, Any]) -> bytes:
     """JSON with a digest of itself, so that a flipped bit is noticed."""
-    return _seal(json.dumps(content, indent=1, allow_nan=False))
+    return seal(json.dumps(content, indent=1, allow_nan=False))
 
 
-def _seal(body: str) -> bytes:
+def seal(body: str) -> bytes:
+    """A text of JSON with its digest."""
     return f'{{"digest": "{digest_of(body.encode())}", "content":\n{body}}}\n'.encode()
+
+
+def unseal(text: str) -> dict[str, Any] | None:
+    """The content of what :func:`seal` made; None where it does not agree with its digest.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        For a body that is no JSON, or none that can be read.
+    """
+    body = text.partition("\n")[2].removesuffix("}\n")
+    content = json.loads(body) if seal(body) == text.encode() else None
+    return content if isinstance(content, dict) else None
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -139,13 +122,10 @@ def read_sealed(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_JSON:
             raise DataError(f"{path}: more than {_MAX_JSON} bytes; this is no manifest")
-        text = path.read_text(encoding="utf-8")
-        body = text.partition("\n")[2].removesuffix("}\n")
-        whole = _seal(body) == text.encode()
-        content = json.loads(body) if whole else None
+        content = unseal(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(content, dict):
+    if content is None:
         raise DataError(f"{path}: does not agree with its own digest; the file is damaged")
     return content
 

@@ -14,9 +14,10 @@ from typing_extensions import override
 from sbtt_models.checkpoint import Checkpoints, State
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Progress, Setting
 from sbtt_models.fitting import refuse_nothing_observed
+from sbtt_models.members import Generations, Member
 from sbtt_models.resume import digest_of_stream, flat
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError, DivergedError, SpecError
+from sbtt_models.spec import DivergedError, SpecError
 from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning, changed
 
@@ -34,16 +35,6 @@ class Tuned:
     history: tuple[Mapping[str, float], ...]
     """One row for each member and generation: its numbers, its loss, and whose weights it began
     with (``parent``; itself, unless it had lost)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Member:
-    values: dict[str, float]
-    parent: int
-    state: State | None = None
-    """None: nothing trained yet, or what was trained diverged."""
-    loss: float = float("inf")
-    """Smoothed; compared in tournaments."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +132,7 @@ class _Population:
     training: Training
     tuning: Tuning
     setting: Setting
-    members: list[_Member] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
     table: list[dict[str, float]] = field(default_factory=list)
     bests: list[float] = field(default_factory=list)
     """Lowest smoothed loss after each generation."""
@@ -150,7 +141,7 @@ class _Population:
         tuning = self.tuning
         rng = np.random.default_rng([self.setting.seed, 2])
         self.members = [
-            _Member({key: r.draw(rng) for key, r in tuning.ranges.items()}, number)
+            Member({key: r.draw(rng) for key, r in tuning.ranges.items()}, number)
             for number in range(tuning.members)
         ]
         checkpoints = None if folder is None else Checkpoints(folder, self._identity())
@@ -160,7 +151,7 @@ class _Population:
         while len(self.bests) < tuning.generations and not self._stale():
             self._generation(executor)
             if checkpoints is not None:
-                checkpoints.save(self._state())
+                checkpoints.save(Generations(self.members, self.table, self.bests).state)
             if progress is not None:
                 done = tuning.burn_in_epochs + len(self.bests) * tuning.generation_epochs
                 progress(done, most)
@@ -186,7 +177,7 @@ class _Population:
             raise DivergedError(f"tuning: every member diverged in generation {number + 1}: {why}")
         self.bests.append(min(losses))
 
-    def _after_tournament(self, i: int, rng: np.random.Generator) -> _Member:
+    def _after_tournament(self, i: int, rng: np.random.Generator) -> Member:
         ours = self.members[i]
         other = int(rng.integers(len(self.members) - 1))
         other += other >= i
@@ -201,7 +192,7 @@ class _Population:
             key: found.move(theirs.values[key], factors)
             for key, found in self.tuning.ranges.items()
         }
-        return _Member(values, other, theirs.state, theirs.loss)
+        return Member(values, other, theirs.state, theirs.loss)
 
     def _task(self, i: int, generation: int, epochs: int) -> _Task:
         member = self.members[i]
@@ -242,12 +233,12 @@ class _Population:
         return before - now < self.tuning.least_gain * abs(before)
 
     def _best(self) -> Tuned:
-        from sbtt_models.loop import finish
+        from sbtt_models.train import finish
 
         whole = [member for member in self.members if member.state is not None]
-        best = min(whole, key=_lowest)
+        best = min(whole, key=lambda member: member.lowest)
         task = self._task(self.members.index(best), 0, 0)
-        rows = [row for row in self.table if row.get("best_loss") == _lowest(best)]
+        rows = [row for row in self.table if row.get("best_loss") == best.lowest]
         values = {key: rows[0][key] for key in self.tuning.ranges}
         if best.state is None:  # no member is left: the last generation has said so
             raise DivergedError("tuning: every member diverged")
@@ -269,58 +260,14 @@ class _Population:
             "stream": digest_of_stream(self.stream),
         }
 
-    def _state(self) -> State:
-        arrays = {
-            f"{i}/{name}": array
-            for i, member in enumerate(self.members)
-            if member.state is not None
-            for name, array in member.state.arrays.items()
-        }
-        members = [
-            {
-                "values": member.values,
-                "parent": member.parent,
-                "loss": member.loss if member.state else None,
-                "epoch": member.state.epoch if member.state else None,
-                "facts": dict(member.state.facts) if member.state else None,
-            }
-            for member in self.members
-        ]
-        facts = {"members": members, "table": self.table, "bests": self.bests}
-        return State(len(self.bests), arrays, facts)
-
     def _restore(self, state: State) -> None:
-        arrays: dict[int, dict[str, Any]] = {}
-        try:
-            for key, array in state.arrays.items():
-                number, _, name = key.partition("/")
-                arrays.setdefault(int(number), {})[name] = array
-            members = [
-                _Member(
-                    {key: float(m["values"][key]) for key in self.tuning.ranges},
-                    int(m["parent"]),
-                    State(int(m["epoch"]), arrays[i], dict(m["facts"])) if m["facts"] else None,
-                    float(m["loss"]) if m["facts"] else float("inf"),
-                )
-                for i, m in enumerate(state.facts["members"])
-            ]
-            table = [{str(k): float(v) for k, v in row.items()} for row in state.facts["table"]]
-            bests = [float(loss) for loss in state.facts["bests"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"generation {state.epoch}: no state of a population") from error
-        if len(members) != self.tuning.members or len(bests) != state.epoch:
-            raise DataError(f"generation {state.epoch}: another population")
-        self.members, self.table, self.bests = members, table, bests
-
-
-def _lowest(member: _Member) -> float:
-    loss = member.state.facts["best_loss"] if member.state else None
-    return float("inf") if loss is None else float(loss)
+        found = Generations.of(self.tuning, state)
+        self.members, self.table, self.bests = found.members, found.table, found.bests
 
 
 def _advance(task: _Task) -> tuple[State | None, str]:
     """Take a member through a generation; None and why, where it diverged."""
-    from sbtt_models.loop import advance
+    from sbtt_models.train import advance
 
     try:
         return advance(task.decoder, task.stream, task.training, task.setting, task.state), ""

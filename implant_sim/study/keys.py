@@ -31,7 +31,7 @@ _NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit"}
 _OF_LEARNING = {"training", "adapt"}
 """Fields of `pretraining` that the implant does not know."""
 _RESULT_FREE = (
-    "cli.py", "terminal.py", "__main__.py", "files.py", "report/", "study/engines/",
+    "cli.py", "terminal.py", "__main__.py", "files.py", "atomic.py", "report/", "study/engines/",
     "study/search/",
     *(f"study/{name}.py" for name in (
         "claims", "clerk", "coordinate", "events", "index", "limits", "progress", "provenance",

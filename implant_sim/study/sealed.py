@@ -11,25 +11,23 @@ from typing import Any
 
 import numpy as np
 
+from sbtt_models import kept
+
 __all__ = ["jsonable", "sealed", "sha256", "unsealed"]
 
 
 def sealed(content: Mapping[str, Any]) -> str:
     """The text of a sealed file."""
-    return _seal(json.dumps(jsonable(content), indent=1, ensure_ascii=False, allow_nan=False))
+    body = json.dumps(jsonable(content), indent=1, ensure_ascii=False, allow_nan=False)
+    return kept.seal(body).decode()
 
 
 def unsealed(path: Path) -> dict[str, Any] | None:
     """The content of a sealed file; None if it is missing or damaged."""
     try:
-        text = path.read_text(encoding="utf-8")
-        body = text.partition("\n")[2].removesuffix("}\n")
-        if _seal(body) != text:
-            return None
-        content = json.loads(body)
-    except (OSError, ValueError):
+        return kept.unseal(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
 
 
 def sha256(file: Path) -> str:
@@ -49,8 +47,3 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _seal(body: str) -> str:
-    digest = hashlib.sha256(body.encode()).hexdigest()
-    return f'{{"digest": "{digest}", "content":\n{body}}}\n'

@@ -209,7 +209,7 @@ class NeuralSpec(DecoderSpec):
 
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         """Run the one training loop of this library."""
-        from sbtt_models.loop import train
+        from sbtt_models.train import train
 
         return train(self, stream, training, setting)
 

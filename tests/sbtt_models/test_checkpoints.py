@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sbtt_models
-from sbtt_models import kept
+from sbtt_models import atomic, kept
 from sbtt_models.decoders import LFADS, Autoencoder
 from sbtt_models.spec import SimError, SpecError
 from sbtt_models.training import Training
@@ -189,7 +189,7 @@ def test_checkpoints_of_another_training_are_not_mixed_in(change, named, tmp_pat
         )
 
 
-CALLS = ("_write", "_rename", "_fsync_folder")
+CALLS = ("write", "rename", "fsync")
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), Killed()])
@@ -211,12 +211,12 @@ def test_a_death_at_any_system_call_loses_no_more_than_an_epoch(nth, error, tmp_
 
     with monkeypatch.context() as patch:
         for name in CALLS:
-            patch.setattr(kept, name, failing(getattr(kept, name)))
+            patch.setattr(atomic, name, failing(getattr(atomic, name)))
         with pytest.raises(Killed if isinstance(error, Killed) else SimError):
             sbtt_models.fit(SMALL["autoencoder"], stream(), training, seed=3, folder=tmp_path)
     resumed = sbtt_models.fit(SMALL["autoencoder"], stream(), training, seed=3, folder=tmp_path)
     same(straight, resumed)
-    assert not [path for path in tmp_path.iterdir() if kept.TEMPORARY in path.name]
+    assert not [path for path in tmp_path.iterdir() if atomic.TEMPORARY in path.name]
 
 
 @pytest.mark.slow

@@ -193,7 +193,7 @@ def test_a_large_network_in_a_manifest_allocates_nothing(kinds, tmp_path):
 def test_manifests_that_are_too_deep_or_no_text_are_refused(kinds, tmp_path):
     folder = shutil.copytree(kinds["smoothing"], tmp_path / "copy")
     for body in ("[" * 100_000, "7", "null", "{}"):
-        (folder / "decoder.json").write_bytes(kept._seal(body))
+        (folder / "decoder.json").write_bytes(kept.seal(body))
         refused(folder, "decoder.json")
     (folder / "decoder.json").write_bytes(b"\xff\xfe\x00")
     refused(folder, "decoder.json")

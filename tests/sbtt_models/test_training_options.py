@@ -8,13 +8,13 @@ import torch
 from pydantic import ValidationError
 
 import sbtt_models
-from sbtt_models import loop as loop_module
 from sbtt_models.augment import held_samples, jittered, shifted, thinned
 from sbtt_models.batches import Batch, StreamOnDevice
 from sbtt_models.learning_rate import LearningRate
 from sbtt_models.objective import Objective
 from sbtt_models.spec import DataError
 from sbtt_models.training import Plateau, Training
+from sbtt_models.validation import Validation
 from sbtt_models.visible import rescaled
 from tests.sbtt_models.test_decoders import NEURAL, QUICK, SMALL, stream
 
@@ -159,12 +159,12 @@ def test_samples_held_out_teach_nothing_and_are_judged():
 
 def test_the_sample_loss_can_choose_the_weights(monkeypatch):
     losses = iter([3.0, 1.0, 2.0, 2.5])
-    real = loop_module._Loop._validate
+    real = Validation.losses
 
-    def validate(self):
-        return real(self) | {"sample_loss": next(losses)}
+    def validate(self, *arguments):
+        return real(self, *arguments) | {"sample_loss": next(losses)}
 
-    monkeypatch.setattr(loop_module._Loop, "_validate", validate)
+    monkeypatch.setattr(Validation, "losses", validate)
     rules = QUICK.model_copy(
         update={"sample_validation": 0.25, "stop_by": "sample_loss", "patience": 2}
     )

@@ -11,9 +11,10 @@ import textwrap
 import pytest
 
 from implant_sim import files
+from sbtt_models import atomic
 from sbtt_models.spec import SimError
 
-CALLS = ("_write", "_rename", "_fsync_folder")
+CALLS = ("write", "rename", "fsync")
 
 
 class Failing:
@@ -22,14 +23,14 @@ class Failing:
     def __init__(self, monkeypatch, n, code):
         self.left, self.calls = n, []
         for name in CALLS:
-            monkeypatch.setattr(files, name, self._wrap(name, getattr(files, name), code))
+            monkeypatch.setattr(atomic, name, self._wrap(name, getattr(atomic, name), code))
 
     def _wrap(self, name, real, code):
         def call(*args):
             self.calls.append((name, *map(str, args[:1])))
             self.left -= 1
             if self.left == 0:
-                if name == "_write":  # half of it reaches the disk
+                if name == "write":  # half of it reaches the disk
                     args[0].write_bytes(args[1][: len(args[1]) // 2])
                 raise OSError(code, os.strerror(code))
             return real(*args)
@@ -101,7 +102,7 @@ def test_replacing_a_folder_leaves_the_old_or_nothing(tmp_path, monkeypatch):
 def test_order_is_fsync_then_rename_then_fsync_of_the_folder(tmp_path, monkeypatch):
     failing = Failing(monkeypatch, 0, errno.EIO)
     files.write_bytes(tmp_path / "a", b"x")
-    assert [name for name, _ in failing.calls] == ["_write", "_rename", "_fsync_folder"]
+    assert [name for name, _ in failing.calls] == ["write", "rename", "fsync"]
     assert failing.calls[-1][1] == str(tmp_path)
 
 

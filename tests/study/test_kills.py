@@ -23,11 +23,12 @@ from implant_sim.study.events import read_events
 from implant_sim.study.run import simulate
 from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
+from sbtt_models import atomic
 from sbtt_models.spec import SimError
 from tests.study import study_fakes
 
 ROOT = Path(__file__).parents[2]
-SYSTEM = ("_write", "_rename", "_fsync_folder", "_append")
+SYSTEM = ((atomic, "write"), (atomic, "rename"), (atomic, "fsync"), (files, "_append"))
 
 
 def study_of(bandwidths, repeats=1, **changes):
@@ -150,8 +151,8 @@ class Failing:
 
     def __init__(self, patch, n, for_good):
         self.left, self.for_good = n, for_good
-        for name in SYSTEM:
-            patch.setattr(files, name, self._wrap(getattr(files, name)))
+        for module, name in SYSTEM:
+            patch.setattr(module, name, self._wrap(getattr(module, name)))
 
     def _wrap(self, real):
         def call(*args):

@@ -19,6 +19,7 @@ import pytest
 from implant_sim import files
 from implant_sim.study import arrays, tables
 from implant_sim.study.store import Entry, Outcome, RunFolder
+from sbtt_models import atomic
 from sbtt_models.spec import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def test_a_folder_under_another_name_is_not_a_result(kept):
 
 
 def test_nth_failing_call_leaves_all_or_nothing(tmp_path, monkeypatch):
-    names = ("_write", "_rename", "_fsync_folder")
+    names = ("write", "rename", "fsync")
     for n in range(1, 100):
         folder = RunFolder(tmp_path / str(n))
         left = [n]
@@ -95,7 +96,7 @@ def test_nth_failing_call_leaves_all_or_nothing(tmp_path, monkeypatch):
 
         with monkeypatch.context() as patch:
             for name in names:
-                patch.setattr(files, name, counted(getattr(files, name)))
+                patch.setattr(atomic, name, counted(getattr(atomic, name)))
             try:
                 folder.commit(Entry(0, 0, KEY, {}), outcome())
                 done = True
