@@ -91,10 +91,13 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
         limits.refuse_declared(study)  # before pandas is loaded
         from implant_sim.study.coordinate import Options, coordinate
         from implant_sim.study.engines import Choice
+        from implant_sim.study.equal_power import settled
         from implant_sim.study.reuse import reprice
         from implant_sim.study.run import simulate
 
         options = Options(device, jobs, fresh, Choice(engine, address, gpus))
+        n_skipped, study = len(study.skipped), settled(study)
+        terminal.print_skipped(study.skipped[n_skipped:])
         results = coordinate(study, folder, simulate, options, reprice)
         code = _exit_code(list(results["status"]))
         page = _build_report(folder)
@@ -129,16 +132,19 @@ def energy(
     """Price the implant of each point: ledger, link, heat, battery. No decoder is trained."""
     with _faults_told(debug):
         from implant_sim.hardware.kernels.compile import without_blas
-        from implant_sim.study.budget import budgets
+        from implant_sim.study.budget import Shop, budgets
+        from implant_sim.study.equal_power import settled
         from implant_sim.study.scenario import load
 
         without_blas()
         study = load(scenario, set_ or [])
+        shop = Shop(study.root)
+        study = settled(study, shop)
         terminal.print_skipped(study.skipped)
         statuses: list[str] = []
         texts: list[str] = []
         lines: list[dict[str, Any]] = []
-        for b in budgets(study, tornado):
+        for b in budgets(study, tornado, shop=shop):
             statuses.append(str(b.row["status"]))
             if as_json:
                 told = {

@@ -21,7 +21,7 @@ from implant_sim.study.withhold import HeldOut, hold_out
 from sbtt_models.decoders import DecoderSpec
 from sbtt_models.signals import MaskedStream, Recording
 
-__all__ = ["Acquisition", "acquisition", "waited_for"]
+__all__ = ["Acquisition", "acquisition", "drifted", "waited_for"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +57,15 @@ def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
     states = tuple((path, path.stat().st_mtime_ns) for path in data_files(scenario, root))
     recording = _loaded(scenario.recording.model_dump_json(by_alias=True), root, states)
     offered = hold_out(recording, scenario.score, repeat)
+    given = drifted(scenario, repeat, offered.held_in)
     rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
-    stream, activity = acquire(offered.held_in, scenario.implant, scenario.schedule, rng)
+    stream, activity = acquire(given, scenario.implant, scenario.schedule, rng)
+    if scenario.drift is not None and scenario.drift.note:
+        activity = replace(activity, notes=(*activity.notes, scenario.drift.note))
     dense = None
     if scenario.pretraining is not None:
         dense, activity = _dense_trials(
-            scenario.pretraining, scenario, repeat, offered.held_in, (stream, activity)
+            scenario.pretraining, scenario, repeat, given, (stream, activity)
         )
         stream = dense.delivered()
     activity = waited_for(activity, scenario.decoder)
@@ -70,6 +73,20 @@ def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
     return Acquisition(
         offered, stream, activity, ledger, judge(ledger, activity, scenario.implant), dense
     )
+
+
+def drifted(scenario: Scenario, repeat: int, recording: Recording) -> Recording:
+    """What the electrodes give of a recording: with a `drift`, something else in the test trials.
+
+    Raises
+    ------
+    SpecError
+        As :meth:`Drift.apply`.
+    """
+    if scenario.drift is None:
+        return recording
+    rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "drift"))
+    return scenario.drift.apply(recording, rng)
 
 
 def _dense_trials(

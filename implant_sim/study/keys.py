@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import implant_sim
 import sbtt_models
 from implant_sim.hardware.components.base import Block
-from implant_sim.study.scenario import WITH_PATHS, Scenario, is_path_key
+from implant_sim.study.paths import WITH_PATHS, files_of, is_path_key
+from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import SCHEMA
 from sbtt_models.spec import DataError, Spec
 
@@ -26,7 +27,7 @@ __all__ = [
     "stage_seed",
 ]
 
-STAGES = ("schedule", "initial weights", "dense trials")
+STAGES = ("schedule", "initial weights", "dense trials", "drift")
 _NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit"}
 _OF_LEARNING = {"training", "adapt"}
 """Fields of `pretraining` that the implant does not know."""
@@ -100,15 +101,13 @@ def data_files(scenario: Scenario, root: Path) -> list[Path]:
         If one is not there.
     """
     paths = []
-    for key in WITH_PATHS:
-        for name, value in getattr(scenario, key).model_dump(mode="json").items():
-            if is_path_key(name) and value:
-                paths.append(root / value)
-                if not paths[-1].is_file():
-                    raise DataError(
-                        f"{key}: there is no file {paths[-1]}; say where it is: "
-                        f"--set {key}.{name}=FILE"
-                    )
+    for key, path in files_of(scenario, root):
+        paths.append(path)
+        if not path.is_file():
+            raise DataError(
+                f"{key.partition('.')[0]}: there is no file {path}; say where it is: --set "
+                f"{key}=FILE, or IMPLANT_SIM_DATA=FOLDER that holds it"
+            )
     return paths
 
 
@@ -156,8 +155,8 @@ class DataKeys:
     def of(self, scenario: Scenario, step_s: float) -> DataKey:
         """The name, in parts by their names, on a clock with steps of so many seconds.
 
-        Recording, schedule, dense trials, seed, channels held out, and of the implant all that
-        is not declared to be a price.
+        Recording, schedule, dense trials, drift, seed, channels held out, and of the implant all
+        that is not declared to be a price.
         """
         implant = scenario.implant
         looks = implant.looks_at_signal
@@ -170,6 +169,7 @@ class DataKeys:
             ("recording", self._text(scenario.recording, looks)),
             ("schedule", self._text(scenario.schedule, looks)),
             ("pretraining", self._dense(scenario)),
+            ("drift", "" if scenario.drift is None else scenario.drift.model_dump_json()),
             ("chance", repr((scenario.seed, scenario.score.held_out))),
             ("constants", implant.constants),
             ("counted", repr(implant.counted_by(step_s))),

@@ -15,6 +15,7 @@ from implant_sim.hardware.streaming import Need, Taken, take, transmit
 from implant_sim.recordings.base import RecordingSource
 from implant_sim.recordings.poisson import PoissonSource
 from implant_sim.study import limits
+from implant_sim.study.acquisition import drifted
 from implant_sim.study.keys import DataKey, DataKeys, stage_seed
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import hold_out
@@ -49,7 +50,7 @@ class Offers:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = Lock()
-        self._loaded: dict[tuple[str, float], Recording] = {}
+        self._loaded: dict[tuple[object, ...], Recording] = {}
         self._named: dict[int, tuple[RecordingSource, str]] = {}
         self._taken: dict[DataKey, _Place] = {}
 
@@ -108,7 +109,8 @@ class Offers:
     def _take(self, scenario: Scenario) -> tuple[Recording | Population, Taken | None]:
         source = scenario.recording
         offer: Recording | Population
-        if isinstance(source, PoissonSource) and scenario.score.held_out == 0:
+        whole = scenario.score.held_out == 0 and scenario.drift is None
+        if isinstance(source, PoissonSource) and whole:
             offer = source.population()
         else:
             offer = self._load(scenario)
@@ -145,10 +147,12 @@ class Offers:
         with self._lock:
             if id(source) not in self._named:  # kept, so that its identity stays its own
                 self._named[id(source)] = source, source.model_dump_json()
-            key = self._named[id(source)][1], score.held_out
+            drift = scenario.drift and (scenario.drift.model_dump_json(), scenario.seed)
+            key = self._named[id(source)][1], score.held_out, drift
             if key not in self._loaded:
                 if isinstance(source, PoissonSource):
                     limits.refuse_table(source.n_entries)
                 recording = source.load(self._root)
-                self._loaded[key] = hold_out(recording, score, 0).held_in
+                offered = hold_out(recording, score, 0).held_in
+                self._loaded[key] = drifted(scenario, 0, offered)
             return self._loaded[key]

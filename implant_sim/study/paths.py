@@ -1,14 +1,21 @@
-"""Relative paths in a scenario: they start beside its file, or where the command was typed."""
+"""Relative paths in a scenario: they start beside its file, or where the command was typed.
+
+A file that is not there is looked for in the folder of recordings that `IMPLANT_SIM_DATA` names.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from implant_sim.study.find import is_file
 from implant_sim.study.tree import graft
 from implant_sim.study.yaml_loader import Node
 
-__all__ = ["WITH_PATHS", "absolute", "from_here", "is_path_key"]
+__all__ = ["WITH_PATHS", "absolute", "files_of", "from_here", "is_path_key", "missing"]
 
 WITH_PATHS = ("recording", "schedule")
 """Blocks that may name files."""
@@ -40,11 +47,38 @@ def from_here(key: str, node: Node) -> Node:
 
 
 def absolute(tree: Node, root: Path) -> Node:
-    """Make paths absolute, so that the copy in the run folder can be run again."""
+    """Make paths absolute, so that the copy in the run folder can be run again.
+
+    A relative path leads to the folder of recordings where there is no such file beside the
+    scenario, and one of that name there.
+    """
     for key in WITH_PATHS:
         block = tree.mapping.get(key)
         for name, node in [] if block is None else block.mapping.items():
             if is_path_key(name) and isinstance(node.value, str):
-                new = Node(str(root / node.value), node.place, node.key_place)
+                new = Node(str(_found(root, node.value)), node.place, node.key_place)
                 tree = graft(tree, (key, name), new, name)
     return tree
+
+
+def _found(root: Path, name: str) -> Path:
+    beside, folder = root / name, os.environ.get("IMPLANT_SIM_DATA")
+    if folder and not Path(name).is_absolute() and not is_file(beside):
+        known = Path(folder).absolute() / name
+        if is_file(known):
+            return known
+    return beside
+
+
+def files_of(scenario: BaseModel, root: Path) -> Iterator[tuple[str, Path]]:
+    """The dotted keys of a checked scenario that name files, and the files."""
+    for key in WITH_PATHS:
+        for name, value in getattr(scenario, key).model_dump(mode="json").items():
+            if is_path_key(name) and value:
+                yield f"{key}.{name}", root / value
+
+
+def missing(scenario: BaseModel, root: Path) -> str:
+    """Which file of a checked scenario is not there; empty if all are."""
+    gone = [path.name for _, path in files_of(scenario, root) if not is_file(path)]
+    return f"there is no file {gone[0]} (IMPLANT_SIM_DATA may name its folder)" if gone else ""

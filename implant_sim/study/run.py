@@ -16,6 +16,7 @@ from implant_sim.study import engines
 from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.arrays import collect
 from implant_sim.study.coordinate import Options, coordinate
+from implant_sim.study.equal_power import settled
 from implant_sim.study.keys import stage_seed
 from implant_sim.study.reuse import decoded_detail, hardware_of, reprice
 from implant_sim.study.rows import calibration_mean, energy_rows
@@ -218,7 +219,7 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
         For a scenario, recording or limit that stops everything; a point that fails does not,
         its `status` says so.
     """
-    study = load(scenario, overrides if seed is None else with_seed(overrides, seed))
+    study = settled(load(scenario, overrides if seed is None else with_seed(overrides, seed)))
     folder = Path("runs") / study.name if out is None else Path(out)
     options = Options(device, jobs, fresh, engines.Choice(engine, address))
     return coordinate(study, folder, simulate, options, reprice)

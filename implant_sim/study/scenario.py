@@ -15,9 +15,10 @@ from pydantic import Field, field_validator, model_validator
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.recordings import AnyRecording
+from implant_sim.study.drift import Drift
 from implant_sim.study.expand import Expander, Skipped, labels_of, put
 from implant_sim.study.find import read_scenario, with_implant
-from implant_sim.study.paths import WITH_PATHS, absolute, from_here, is_path_key
+from implant_sim.study.paths import absolute, from_here, missing
 from implant_sim.study.pretraining import Pretraining
 from implant_sim.study.search.space import Space, axes_of, conditions_in
 from implant_sim.study.search.spec import Search
@@ -31,7 +32,7 @@ from sbtt_models.spec import Seconds, Spec, SpecError
 from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning
 
-__all__ = ["WITH_PATHS", "Overrides", "Point", "Scenario", "Study", "is_path_key", "load"]
+__all__ = ["Overrides", "Point", "Scenario", "Study", "load"]
 
 Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
 _RESERVED = {
@@ -62,6 +63,8 @@ class Scenario(Spec):
     """Find numbers of decoder and training by a population instead of one training."""
     pretraining: Pretraining | None = None
     """Dense trials that the decoder learns from first."""
+    drift: Drift | None = None
+    """What becomes of the electrodes between training and test."""
     score: ScoreOptions = ScoreOptions()
     time_limit_s: Seconds | None = Field(None, gt=0, alias="time_limit")
     """The longest that one point may take; beyond it its status is `timeout`."""
@@ -216,7 +219,11 @@ def _expanded(tree: Node, plan: Plan, root: Path) -> tuple[tuple[Point, ...], tu
             if (left_out := expander.skipped(choice)) is not None:
                 skipped.append(left_out)
                 continue
-            points.append(Point(len(points), labels_of(choice), expander.check(choice)))
+            scenario = expander.check(choice)
+            if plan.skip_missing and (gone := missing(scenario, root)):
+                skipped.append(Skipped(labels_of(choice), gone))
+                continue
+            points.append(Point(len(points), labels_of(choice), scenario))
         except SpecError as error:
             faults.update(dict.fromkeys(str(error).split("\n")))
             if len(faults) > _MAX_FAULTS:
@@ -226,7 +233,7 @@ def _expanded(tree: Node, plan: Plan, root: Path) -> tuple[tuple[Point, ...], tu
     expander.refuse_unmet()
     if not points:
         raise SpecError(
-            f"{tree.place}: sweep.skip leaves out all {len(skipped)} points, the first by "
+            f"{tree.place}: sweep: all {len(skipped)} points are left out, the first by "
             f"{skipped[0].condition!r}; weaken the conditions"
         )
     return tuple(points), tuple(skipped)

@@ -33,7 +33,7 @@ __all__ = [
 MAX_RUNS = 10_000
 """Points times repeats of one run folder."""
 
-_OWN = ("zip", "sample", "skip")
+_OWN = ("zip", "sample", "skip", "missing")
 
 
 class Sample(Spec):
@@ -71,6 +71,9 @@ class Sweep(Spec):
     skip: tuple[str, ...] = ()
     """Conditions; a point for which one holds is left out, and that is said:
     `schedule.bandwidth > 20 and implant.radio.kind == 'ble'`."""
+    missing: Literal["refuse", "skip"] = "refuse"
+    """What becomes of points whose recording is not there: all is refused, or they are left out,
+    and that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Plan:
     axes: tuple[Axis, ...] = ()
     sample: Sample | None = None
     skip: tuple[Condition, ...] = ()
+    skip_missing: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -151,6 +155,7 @@ def plan_of(root: Node, known: tuple[str, ...]) -> Plan:
     read = Faults(faults)
     sample = read(_sample_of, block.mapping.get("sample"))
     skip = read(conditions_of, block.mapping.get("skip"), "sweep.skip") or ()
+    skip_missing = read(_skips_missing, block.mapping.get("missing"))
     axes: list[Axis | None] = []
     for key, node in block.value.items():
         if key == "zip":
@@ -168,7 +173,7 @@ def plan_of(root: Node, known: tuple[str, ...]) -> Plan:
         raise SpecError("\n".join(faults))
     if not found and (sample or skip):
         raise SpecError(f"{block.place}: sweep: names no key to vary")
-    return Plan(tuple(found), sample, skip)
+    return Plan(tuple(found), sample, skip, bool(skip_missing))
 
 
 def _sample_of(node: Node | None) -> Sample | None:
@@ -178,6 +183,12 @@ def _sample_of(node: Node | None) -> Sample | None:
         return Sample.model_validate(node.plain())
     except ValidationError as error:
         raise SpecError("\n".join(describe(error, node, Sample))) from None
+
+
+def _skips_missing(node: Node | None) -> bool:
+    if node is not None and node.value not in ("refuse", "skip"):
+        raise SpecError(f"{node.place}: sweep.missing: must be refuse or skip")
+    return node is not None and node.value == "skip"
 
 
 def _joined(parts: Sequence[Mapping[str, tuple[Label, Node]]]) -> Choice:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from implant_sim.hardware.schedules.view import Calibration, Groups, View
 from implant_sim.hardware.schedules.wires import refuse_fixed_order
-from sbtt_models.spec import Fraction, Seconds, Spec, SpecError
+from sbtt_models.spec import Fraction, Seconds, Spec, SpecError, Watts
 
 __all__ = [
     "Adaptive",
@@ -106,13 +106,42 @@ class Budgeted(Schedule):
     """Channels in one step."""
     fraction: Fraction | None = Field(None, gt=0, le=1)
     """Share of the channels in one step, rounded, at least one channel."""
+    power_w: Watts | None = Field(None, gt=0, alias="power")
+    """The most that the whole implant may draw: as many channels as that pays for."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Budgeted:
-        if (self.bandwidth is None) == (self.fraction is None):
-            given = "both are" if self.bandwidth is not None else "neither is"
-            raise ValueError(f"give bandwidth (channels) or fraction, exactly one: {given} given")
+        given = [name for name in ("bandwidth", "fraction", "power_w") if getattr(self, name)]
+        if len(given) != 1:
+            told = " and ".join(given).removesuffix("_w") or "none"
+            raise ValueError(
+                f"give bandwidth (channels), fraction or power, exactly one: {told} given"
+            )
         return self
+
+    @property
+    def least_bandwidth(self) -> int:
+        """The fewest channels in one step that it works with."""
+        return 1
+
+    def with_bandwidth(self, channels: int) -> Budgeted:
+        """The same schedule with so many channels in one step."""
+        return self.model_copy(update={"bandwidth": channels, "fraction": None, "power_w": None})
+
+    def refuse_unsettled(self) -> None:
+        """Refuse a budget in watts: what a channel costs, a schedule cannot know.
+
+        Raises
+        ------
+        SpecError
+            Where `power` has not been turned into a bandwidth.
+        """
+        if self.power_w is not None:
+            raise SpecError(
+                f"schedule.power: {self.power_w:g} W was not turned into a number of channels; "
+                "the commands run and energy do that for each point of a sweep; elsewhere give "
+                "bandwidth or fraction"
+            )
 
     def channels_per_bin(self, view: View) -> int:
         """The budget in channels, checked against channels and wires.
@@ -122,6 +151,7 @@ class Budgeted(Schedule):
         SpecError
             For more channels than there are, or than there are wires.
         """
+        self.refuse_unsettled()
         n = view.n_channels
         k = self.bandwidth or max(1, round((self.fraction or 0) * n))
         kind = getattr(self, "kind", type(self).__name__)

@@ -27,6 +27,7 @@ class Bernoulli(Budgeted):
 
     @override
     def plan(self, view: View, rng: np.random.Generator) -> Plan:
+        self.refuse_unsettled()
         refuse_fixed_order(view, self.kind)
         n, groups = view.n_channels, view.groups
         if self.bandwidth is not None and self.bandwidth > n:

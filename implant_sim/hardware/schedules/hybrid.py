@@ -48,6 +48,11 @@ class Hybrid(Budgeted):
                 raise ValueError("order and always exclude each other; leave order out")
         return self
 
+    @property
+    @override
+    def least_bandwidth(self) -> int:
+        return 1 + (self.n_always or len(self.always or ()))
+
     @override
     def plan(self, view: View, rng: np.random.Generator) -> Plan:
         k = self.channels_per_bin(view)

@@ -38,7 +38,7 @@ class StaticSubset(Budgeted):
         """Take the budget from an explicit list, and refuse a second one."""
         if not isinstance(tree, dict) or tree.get("channels") is None:
             return tree
-        for key in ("bandwidth", "fraction", "order"):
+        for key in ("bandwidth", "fraction", "power", "order"):
             n = len(tree["channels"]) if hasattr(tree["channels"], "__len__") else None
             agrees = tree.get(key) in (None, n if key == "bandwidth" else "random")
             if not agrees:
