@@ -177,6 +177,11 @@ def notes(run: Run, summary: Summary) -> list[str]:
             f"{len(unseen)} points leave channels without any sample (up to {most:g}); rate R² "
             "leaves those channels out, bits per spike on all withheld entries does not."
         )
+    if begun := [energy for p in points if math.isfinite(energy := p.mean("start_energy_j"))]:
+        out.append(
+            f"{len(begun)} points begin with the weights of a neighbour, and have learned from "
+            f"its samples, too (up to {max(begun):.3g} J of the implant, not charged to them)."
+        )
     if summary.metric is not None and summary.n_repeats == 1 and len(points) > 1:
         out.append("One repeat: differences between points have no error bar.")
     return out

@@ -53,11 +53,15 @@ def entries_of(study: Study) -> list[Entry]:
     DataError
         If a data file is missing.
     """
-    return [
-        Entry(point.index, repeat, point_key(point.scenario, repeat, study.root), point.axes)
-        for point in study.points
-        for repeat in range(study.repeats)
-    ]
+    found: dict[tuple[int, int], Entry] = {}
+    begun = [*(p.index for p in study.points if p.index not in study.starts), *study.starts]
+    for point in (study.points[index] for index in begun):
+        for repeat in range(study.repeats):
+            before = found.get((study.starts.get(point.index, -1), repeat))
+            start = None if before is None else before.key
+            key = point_key(point.scenario, repeat, study.root, start)
+            found[point.index, repeat] = Entry(point.index, repeat, key, point.axes, start)
+    return [found[place] for place in sorted(found)]
 
 
 def coordinate(

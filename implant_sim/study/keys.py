@@ -28,9 +28,10 @@ __all__ = [
 ]
 
 STAGES = ("schedule", "initial weights", "dense trials", "drift")
-_NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit"}
+_NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit", "warm_start"}
 _OF_LEARNING = {"training", "adapt"}
-"""Fields of `pretraining` that the implant does not know."""
+"""Fields of `pretraining` that the implant does not know, and of `warm_start` that the first does
+not."""
 _RESULT_FREE = (
     "cli.py", "terminal.py", "__main__.py", "files.py", "atomic.py", "report/", "study/engines/",
     "study/search/",
@@ -42,7 +43,7 @@ _RESULT_FREE = (
 """Where points run and how they are listed changes no result."""
 
 
-def point_key(scenario: Scenario, repeat: int, root: Path) -> str:
+def point_key(scenario: Scenario, repeat: int, root: Path, start: str | None = None) -> str:
     """Name the result of a point and repeat.
 
     Parameters
@@ -53,6 +54,8 @@ def point_key(scenario: Scenario, repeat: int, root: Path) -> str:
         Counts up from the scenario's seed.
     root : pathlib.Path
         Where relative paths of the recording start.
+    start : str, optional
+        Name of the result whose weights it begins with.
 
     Returns
     -------
@@ -76,6 +79,8 @@ def point_key(scenario: Scenario, repeat: int, root: Path) -> str:
         "repeat": repeat,
         "code": code_digest(),
     }
+    if start is not None and scenario.warm_start is not None:
+        body["start"] = [start, scenario.warm_start.model_dump(mode="json", include=_OF_LEARNING)]
     return _digest(body)
 
 

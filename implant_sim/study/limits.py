@@ -93,7 +93,7 @@ def predict(study: Study) -> Prediction:
             sizes[key] = _size(scenario.recording, study.root)
         size = sizes[key]
         total += size.n_bins * size.n_channels * study.repeats
-        seconds += _training_s(scenario, size) * study.repeats
+        seconds += _training_s(_begun(scenario, point.index in study.starts), size) * study.repeats
         if dwell_s := scenario.schedule.dwell_s:
             finest = max(finest, round(size.bin_s / dwell_s))
     largest = max(size.n_bins * size.n_channels for size in sizes.values())
@@ -108,6 +108,14 @@ def predict(study: Study) -> Prediction:
         disk_b=_DISK_B_PER_ENTRY * total * share + _DISK_B_PER_POINT * runs,
         training_s=seconds * share,
     )
+
+
+def _begun(scenario: Scenario, warm: bool) -> Scenario:
+    """The scenario with the training that applies where the decoder begins with weights."""
+    rule = scenario.warm_start
+    if not warm or rule is None or rule.training is None:
+        return scenario
+    return scenario.model_copy(update={"training": rule.training})
 
 
 def refuse_declared(study: Study) -> None:

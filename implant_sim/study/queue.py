@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from typing_extensions import override
@@ -31,8 +31,8 @@ class Queue(Source):
         Makes the task of an entry.
     on_reuse : callable
         Called with each entry that another coordinator has finished meanwhile.
-    after : mapping of str to str, optional
-        Key of a point -> key of the one whose end it waits for, so as to use its decoder.
+    after : mapping of str to collection of str, optional
+        Key of a point -> keys of those whose end it waits for, so as to use their decoders.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Queue(Source):
         claims: Claims,
         task_of: Callable[[Entry], Task],
         on_reuse: Callable[[Entry], None],
-        after: Mapping[str, str] | None = None,
+        after: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._folder, self._claims = folder, claims
         self._task_of, self._on_reuse = task_of, on_reuse
@@ -52,7 +52,10 @@ class Queue(Source):
         missing = (e for e in entries if e.key not in kept or kept[e.key].status not in FINAL)
         self._waiting = {entry.key: entry for entry in missing}
         self._elsewhere: dict[str, Entry] = {}
-        self._after = {k: first for k, first in (after or {}).items() if first in self._waiting}
+        self._after = {
+            key: [first for first in before if first in self._waiting]
+            for key, before in (after or {}).items()
+        }
 
     def __len__(self) -> int:
         """Points not handed out yet."""
@@ -84,11 +87,11 @@ class Queue(Source):
 
     def _free(self) -> Iterator[str]:
         """Those that wait for no other point to end."""
-        return (key for key in self._waiting if self._has_ended(self._after.get(key)))
+        return (
+            key for key in self._waiting if all(map(self._has_ended, self._after.get(key, ())))
+        )
 
-    def _has_ended(self, key: str | None) -> bool:
-        if key is None:
-            return True
+    def _has_ended(self, key: str) -> bool:
         if key in self._waiting or key in self._elsewhere:
             return False
         return stamp_of(self._folder.points / key) is not None

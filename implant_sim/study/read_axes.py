@@ -14,7 +14,8 @@ from sbtt_models.spec import SpecError
 
 __all__ = ["Faults", "axis_of", "conditions_of", "zipped"]
 
-_NOT_AN_AXIS = ("name", "seed", "repeats", "sweep", "search")  # repeats count up from the seed
+# repeats count up from the seed; a warm start joins points
+_NOT_AN_AXIS = ("name", "seed", "repeats", "sweep", "search", "warm_start")
 
 
 class Faults:

@@ -13,18 +13,20 @@ import numpy as np
 
 from implant_sim import files
 from implant_sim.study.acquisition import Acquisition, acquisition
+from implant_sim.study.beginning import Beginning
 from implant_sim.study.keys import DataKeys
 from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row, power_band
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import RESULT, Entry, Outcome, RunFolder
 
-__all__ = ["Reprice", "decoded_detail", "hardware_of", "reprice", "siblings"]
+__all__ = ["Reprice", "decoded_detail", "hardware_of", "notes_of", "reprice", "siblings"]
 
-Reprice: TypeAlias = Callable[[Scenario, int, Path, RunFolder, str], Outcome | None]
-"""Scenario, repeat, root, run folder, key of a sibling -> outcome, or None if it has to be run."""
+Reprice: TypeAlias = Callable[..., Outcome | None]
+"""Scenario, repeat, root, run folder, key of a sibling, and what the point begins with, if it does
+-> outcome, or None if it has to be run."""
 _NOT_DELIVERED = ("radio", "limits", "counted", "chance")
 """Parts of a data key that mostly leave the delivered stream as it is; `reprice` makes sure."""
-_NOT_DECODED = {"name", "repeats", "implant", "sweep", "search", "time_limit_s"}
+_NOT_DECODED = {"name", "repeats", "implant", "sweep", "search", "time_limit_s", "warm_start"}
 
 
 def siblings(scenarios: Mapping[int, Scenario], entries: Iterable[Entry]) -> dict[str, str]:
@@ -42,32 +44,57 @@ def siblings(scenarios: Mapping[int, Scenario], entries: Iterable[Entry]) -> dic
         Key of a point -> key of the first one that may have got the same data. Points that are
         the first, or alone, are not in it.
     """
-    keys = DataKeys()
+    keys, listed = DataKeys(), list(entries)
+    named = {entry.key: entry for entry in listed}
     first: dict[str, str] = {}
+    hints: dict[str, str] = {}
     found = {}
-    for entry in entries:
-        leader = first.setdefault(_hint(keys, scenarios[entry.point], entry.repeat), entry.key)
+    for entry in listed:
+        begun, at = list[Entry](), named.get(entry.key)
+        while at is not None and at.key not in hints:  # back to where its weights began
+            begun.append(at)
+            at = None if at.start is None else named.get(at.start)
+        for one in reversed(begun):
+            before = one.start and hints.get(one.start)
+            hints[one.key] = _hint(keys, scenarios[one.point], one.repeat, before)
+        leader = first.setdefault(hints[entry.key], entry.key)
         if leader != entry.key:
             found[entry.key] = leader
     return found
 
 
-def _hint(keys: DataKeys, scenario: Scenario, repeat: int) -> str:
+def _hint(keys: DataKeys, scenario: Scenario, repeat: int, before: str | None) -> str:
     """Names what a decoder is trained on, as far as the scenario tells."""
     data = [part for part in keys.of(scenario, 1.0) if part[0] not in _NOT_DELIVERED]
-    return json.dumps([data, scenario.model_dump_json(exclude=_NOT_DECODED), repeat])
+    named = [data, scenario.model_dump_json(exclude=_NOT_DECODED), repeat]
+    if before is not None and scenario.warm_start is not None:
+        named += [before, scenario.warm_start.model_dump_json()]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
-def decoded_detail(got: Acquisition, columns: Iterable[str]) -> dict[str, Any]:
-    """What a sibling has to know: the data that was decoded, and which columns came of it."""
-    return {"decoded": {"sha256": _digest(got), "columns": list(columns)}}
+def decoded_detail(
+    got: Acquisition, columns: Iterable[str], beginning: Beginning | None = None
+) -> dict[str, Any]:
+    """What a sibling has to know: the data that was decoded, and which columns came of it.
+
+    And what a point has to know that begins with the decoder.
+    """
+    stream = got.stream
+    return {
+        "decoded": {
+            "sha256": _digest(got, beginning),
+            "columns": list(columns),
+            "training_bins": int(stream.lengths[stream.split.train].sum()),
+        }
+    }
 
 
-def _digest(got: Acquisition) -> str:
+def _digest(got: Acquisition, beginning: Beginning | None) -> str:
     """Of all that decoder and scores look at, beside what siblings have in common."""
     recording = got.offered.held_in
     stream = got.stream
-    found = hashlib.sha256(repr((stream.counts.shape, stream.detector)).encode())
+    begun = "" if beginning is None else beginning.digest
+    found = hashlib.sha256(repr((stream.counts.shape, stream.detector, begun)).encode())
     mean = calibration_mean(recording, got.activity)
     values = [stream.counts, stream.exposure, stream.lengths, mean]
     if got.dense is not None:  # a packet lost between the sparse samples shows only here
@@ -85,7 +112,12 @@ def hardware_of(scenario: Scenario, got: Acquisition) -> dict[str, Any]:
 
 
 def reprice(
-    scenario: Scenario, repeat: int, root: Path, folder: RunFolder, sibling: str
+    scenario: Scenario,
+    repeat: int,
+    root: Path,
+    folder: RunFolder,
+    sibling: str,
+    beginning: Beginning | None = None,
 ) -> Outcome | None:
     """Price a point whose decoder was trained for another one.
 
@@ -97,6 +129,8 @@ def reprice(
         Where the sibling is kept.
     sibling : str
         Its key.
+    beginning : Beginning, optional
+        What the decoder begins with.
 
     Returns
     -------
@@ -109,7 +143,7 @@ def reprice(
     if kept is None or not decoded or kept["row"].get("status") != "ok":
         return None
     got = acquisition(scenario, repeat, root)
-    if _digest(got) != decoded["sha256"]:
+    if _digest(got, beginning) != decoded["sha256"]:
         return None
     scores = {name: kept["row"].get(name) for name in decoded["columns"]}
     hardware = hardware_of(scenario, got)
@@ -117,12 +151,18 @@ def reprice(
         "history", "pretraining_history", "sources", "held_out_channels", "decoded", "tuning",
     )  # fmt: skip
     own = [name for name in names if name in kept]
+    begun = {} if beginning is None else beginning.columns()
     return Outcome(
-        row={"status": "ok"} | hardware | scores | {"decoded_by": sibling},
+        row={"status": "ok"} | hardware | scores | begun | {"decoded_by": sibling},
         energy=energy_rows(got.ledger),
-        detail={name: kept[name] for name in own} | {"notes": list(got.activity.notes)},
+        detail={name: kept[name] for name in own} | {"notes": notes_of(got, beginning)},
         save=partial(_copy, folder.points / sibling, list(kept["files"])),
     )
+
+
+def notes_of(got: Acquisition, beginning: Beginning | None) -> list[str]:
+    """What the report says of a point."""
+    return [*got.activity.notes, *(() if beginning is None else (beginning.note(),))]
 
 
 def _copy(source: Path, names: Iterable[str], target: Path) -> None:

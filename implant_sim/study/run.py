@@ -15,10 +15,11 @@ import sbtt_models
 from implant_sim.study import engines
 from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.arrays import collect
+from implant_sim.study.beginning import Beginning
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.equal_power import settled
 from implant_sim.study.keys import stage_seed
-from implant_sim.study.reuse import decoded_detail, hardware_of, reprice
+from implant_sim.study.reuse import decoded_detail, hardware_of, notes_of, reprice
 from implant_sim.study.rows import calibration_mean, energy_rows
 from implant_sim.study.scenario import Overrides, Scenario, load
 from implant_sim.study.score import score
@@ -41,6 +42,7 @@ def simulate(
     device: str = "auto",
     progress: Callable[[float], None] | None = None,
     training: Path | None = None,
+    beginning: Beginning | None = None,
 ) -> Outcome:
     """Acquire, price, decode, score: one operating point, once.
 
@@ -54,6 +56,8 @@ def simulate(
         Called with the share of the work done, 0 to 1.
     training : pathlib.Path, optional
         Where the training keeps its checkpoints; one that was killed goes on from the last.
+    beginning : Beginning, optional
+        The point whose weights the decoder begins with.
 
     Returns
     -------
@@ -77,7 +81,11 @@ def simulate(
         seed=stage_seed(scenario.seed, repeat, "initial weights") % 2**63,
         device=device,
     )
-    fitted, before = _learned(scenario, got, learn, progress, training)
+    rules = scenario.training
+    if beginning is not None and (warm := scenario.warm_start) is not None:
+        learn = partial(learn, start=beginning.fitted(device), adapt=warm.adapt)
+        rules = warm.training or rules
+    fitted, before = _learned(scenario, rules, got, learn, progress, training)
     times.append(time.perf_counter())
     scores = score(
         fitted.rates,
@@ -89,17 +97,15 @@ def simulate(
         calibration_mean=calibration_mean(recording, got.activity),
     )
     times.append(time.perf_counter())
-    trained = {name: getattr(fitted, name) for name in ("n_parameters", "epochs", "train_s")}
-    if before is not None:
-        trained |= {name: trained[name] + getattr(before, name) for name in ("epochs", "train_s")}
-    decoded = scores.to_row() | trained
+    decoded = scores.to_row() | _trained(fitted, before)
+    begun = {} if beginning is None else beginning.columns()
     return Outcome(
-        row={"status": "ok"} | hardware_of(scenario, got) | decoded,
+        row={"status": "ok"} | hardware_of(scenario, got) | decoded | begun,
         energy=energy_rows(got.ledger),
         arrays=collect(recording, got.stream, scores.rates, scores.decoded),
         attrs={"bin_s": recording.bin_s, "window_bins": recording.window_bins or 0},
-        detail=_detail(got, fitted, before, times)
-        | decoded_detail(got, decoded)
+        detail=_detail(got, fitted, before, times, beginning)
+        | decoded_detail(got, decoded, beginning)
         | ({"tuning": tuning} if tuning else {}),
         save=fitted.save,
     )
@@ -121,6 +127,7 @@ def _tuned(
 
 def _learned(
     scenario: Scenario,
+    rules: Training,
     got: Acquisition,
     learn: Callable[..., Fitted],
     progress: Callable[[float], None] | None,
@@ -130,16 +137,16 @@ def _learned(
     rule = scenario.pretraining
     if rule is None or got.dense is None:
         told = _of_training(progress)
-        return learn(got.stream, scenario.training, progress=told, folder=folder), None
+        return learn(got.stream, rules, progress=told, folder=folder), None
     before = learn(
         got.dense.dense,
-        rule.training or scenario.training,
+        rule.training or rules,
         progress=_of_training(progress, 0.0, 0.5),
         folder=None if folder is None else folder / "dense",
     )
     fitted = learn(
         got.dense.sparse,
-        scenario.training,
+        rules,
         start=before,
         adapt=rule.adapt,
         progress=_of_training(progress, 0.5, 1.0),
@@ -157,8 +164,20 @@ def _of_training(
     return lambda done, most: progress(_TRAINING * (first + (last - first) * done / most))
 
 
+def _trained(fitted: Fitted, before: Fitted | None) -> dict[str, float]:
+    """What the table tells of the training, both stages of it."""
+    found = {name: getattr(fitted, name) for name in ("n_parameters", "epochs", "train_s")}
+    if before is not None:
+        found |= {name: found[name] + getattr(before, name) for name in ("epochs", "train_s")}
+    return found
+
+
 def _detail(
-    got: Acquisition, fitted: Fitted, before: Fitted | None, times: list[float]
+    got: Acquisition,
+    fitted: Fitted,
+    before: Fitted | None,
+    times: list[float],
+    beginning: Beginning | None,
 ) -> dict[str, Any]:
     """What result.json tells beside the tables' rows."""
     learned = [] if before is None else [dict(line) for line in before.history]
@@ -167,7 +186,7 @@ def _detail(
         "history": [dict(line) for line in fitted.history],
         **({"pretraining_history": learned} if learned else {}),
         "sources": list(got.offered.held_in.sources),
-        "notes": list(got.activity.notes),
+        "notes": notes_of(got, beginning),
         "held_out_channels": got.offered.channels.tolist(),
         # of this process so far: other points may have run in it before
         "peak_memory_b": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

@@ -123,7 +123,7 @@ class Runner:
             self._claims,
             self._task,
             self._clerk.reused,
-            self._siblings,
+            {e.key: [k for k in (self._siblings.get(e.key), e.start) if k] for e in entries},
         )
         if not len(queue):
             return

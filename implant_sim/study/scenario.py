@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +24,7 @@ from implant_sim.study.search.space import Space, axes_of, conditions_in
 from implant_sim.study.search.spec import Search
 from implant_sim.study.sweep import Label, Plan, Sweep, plan_of
 from implant_sim.study.tree import as_node, assignment, get, in_order
+from implant_sim.study.warm_start import WarmStart, starts_of
 from implant_sim.study.withhold import ScoreOptions
 from implant_sim.study.yaml_loader import Node, printable
 from sbtt_models.decoders import AnyDecoder
@@ -65,6 +66,8 @@ class Scenario(Spec):
     """Dense trials that the decoder learns from first."""
     drift: Drift | None = None
     """What becomes of the electrodes between training and test."""
+    warm_start: WarmStart | None = None
+    """Points that begin with the weights of their neighbour along an axis of the sweep."""
     score: ScoreOptions = ScoreOptions()
     time_limit_s: Seconds | None = Field(None, gt=0, alias="time_limit")
     """The longest that one point may take; beyond it its status is `timeout`."""
@@ -90,6 +93,17 @@ class Scenario(Spec):
             )
         if self.tuning is not None:
             raise ValueError("pretraining: a population is not pretrained; leave out tuning")
+        return self
+
+    @model_validator(mode="after")
+    def _may_begin_warm(self) -> Scenario:
+        if self.warm_start is None:
+            return self
+        if self.tuning is not None or self.pretraining is not None:
+            block = "tuning" if self.tuning is not None else "pretraining"
+            raise ValueError(f"warm_start: does not go with {block}; leave one of them out")
+        if self.search is not None:
+            raise ValueError("warm_start: a search has no neighbours to begin with; sweep instead")
         return self
 
     @field_validator("name")
@@ -130,6 +144,8 @@ class Study:
     """Points that a condition left out."""
     space: Space | None = None
     """What a search goes through; `points` then holds the scenario that it starts from."""
+    starts: Mapping[int, int] = field(default_factory=dict)
+    """Index of a point -> that of the one whose weights it begins with."""
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -188,7 +204,20 @@ def load(scenario: str | Path | Mapping[str, Any], overrides: Overrides = ()) ->
     points, skipped = _expanded(tree, plan, root)
     first = points[0].scenario
     space = _space_of(tree, root, first.search, pairs)
-    return Study(first.name, root, tree.plain(), points, first.repeats, first.seed, skipped, space)
+    named = (first.name, root, tree.plain(), points, first.repeats, first.seed)
+    return Study(*named, skipped, space, _starts(tree, plan, points))
+
+
+def _starts(tree: Node, plan: Plan, points: Sequence[Point]) -> dict[int, int]:
+    """Who begins with whose weights."""
+    rule = points[0].scenario.warm_start
+    if rule is None:
+        return {}
+    together = [key for axis in plan.axes if rule.axis in axis.keys for key in axis.keys]
+    try:
+        return starts_of(rule, points, together)
+    except SpecError as error:
+        raise SpecError(f"{tree.mapping['warm_start'].place}: {error}") from None
 
 
 def _space_of(

@@ -37,6 +37,8 @@ class Entry:
     repeat: int
     key: str
     axes: dict[str, Any]
+    start: str | None = None
+    """Key of the one whose weights it begins with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from implant_sim import files
+from implant_sim.study.beginning import Beginning
 from implant_sim.study.keys import code_digest
 from implant_sim.study.reuse import Reprice
 from implant_sim.study.scenario import Scenario
@@ -21,9 +22,9 @@ from sbtt_models.spec import DataError, DivergedError, SimError, SpecError
 
 __all__ = ["Job", "Simulate", "give_up", "work"]
 
-Simulate: TypeAlias = Callable[[Scenario, int, Path, str, Callable[[float], None], Path], Outcome]
-"""Scenario, repeat, root, device, progress, folder of the training -> outcome. Importable by name:
-workers call it."""
+Simulate: TypeAlias = Callable[..., Outcome]
+"""Scenario, repeat, root, device, progress, folder of the training, and the `Beginning` of a point
+that begins with another's weights -> outcome. Importable by name: workers call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def work(job: Job, report: Callable[[float], None]) -> str:
     training = folder.training(job.entry.key)
     arguments = (job.scenario, job.entry.repeat, job.root, job.device, report, training)
     try:
-        outcome = _from_sibling(job, folder) or job.simulate(*arguments)
+        begun = () if job.entry.start is None else (Beginning.of(folder, job.entry.start),)
+        outcome = _from_sibling(job, folder, *begun) or job.simulate(*arguments, *begun)
         outcome.row.update({k: v for k, v in base.items() if k not in outcome.row})
     except DivergedError as error:
         outcome = _without_result(base, "diverged", error)
@@ -80,10 +82,10 @@ def work(job: Job, report: Callable[[float], None]) -> str:
     return str(outcome.row["status"])
 
 
-def _from_sibling(job: Job, folder: RunFolder) -> Outcome | None:
+def _from_sibling(job: Job, folder: RunFolder, *begun: Beginning) -> Outcome | None:
     if job.sibling is None or job.reprice is None:
         return None
-    return job.reprice(job.scenario, job.entry.repeat, job.root, folder, job.sibling)
+    return job.reprice(job.scenario, job.entry.repeat, job.root, folder, job.sibling, *begun)
 
 
 def give_up(job: Job, status: str, reason: str) -> None:
