@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from sbtt_models.signals import MaskedStream
 
-__all__ = ["Windows", "cut", "stitch", "up_to", "window_of"]
+__all__ = ["Windows", "aligned", "cut", "pieces_of", "stitch", "up_to", "window_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +20,12 @@ class Windows:
     trial: Int[np.ndarray, " window"]
     start: Int[np.ndarray, " window"]
     n_bins: int
+
+    def thinned(self, most: int) -> Windows:
+        """At most so many of them, evenly chosen."""
+        n = self.trial.size
+        kept = np.arange(n) if n <= most else np.arange(most) * n // most
+        return Windows(self.trial[kept], self.start[kept], self.n_bins)
 
 
 def cut(
@@ -54,6 +60,12 @@ def cut(
     return Windows(np.repeat(trials, n_windows), start, n_bins)
 
 
+def aligned(lengths: Int[np.ndarray, " trial"], n_bins: int) -> Windows:
+    """Windows side by side from the start of each trial; the last may reach beyond its end."""
+    whole = -(-lengths // n_bins) * n_bins
+    return cut(whole, np.arange(lengths.size), n_bins, n_bins)
+
+
 def up_to(
     lengths: Int[np.ndarray, " trial"], n_bins: int, wait: int
 ) -> Iterator[tuple[Windows, Int[np.ndarray, " window"]]]:
@@ -76,6 +88,14 @@ def up_to(
     for each in np.unique(size):
         rows = np.flatnonzero(size == each)
         yield Windows(trial[rows], end[rows] - each, int(each)), bins[rows]
+
+
+def pieces_of(
+    values: Shaped[np.ndarray, "trial bin channel"], windows: Windows
+) -> Shaped[np.ndarray, "window step channel"]:
+    """Cut windows out of values; 0 beyond the last bin."""
+    padded = np.pad(values, ((0, 0), (0, windows.n_bins), (0, 0)))
+    return padded[windows.trial[:, None], windows.start[:, None] + np.arange(windows.n_bins)]
 
 
 def stitch(

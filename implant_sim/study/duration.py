@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbtt_models.decoders import AnyDecoder, ZeroFilled
+from sbtt_models.decoders import AnyDecoder, TrialMixture, ZeroFilled
 from sbtt_models.decoders.base import NeuralSpec
 
 __all__ = ["epoch_s"]
@@ -38,7 +38,7 @@ def epoch_s(decoder: AnyDecoder, n_bins: int, n_channels: int) -> float | None:
     >>> round(epoch_s(Autoencoder(), n_bins=78_000, n_channels=29), 2)
     0.62
     """
-    network = decoder.network if isinstance(decoder, ZeroFilled) else decoder
+    network = decoder.network if isinstance(decoder, TrialMixture | ZeroFilled) else decoder
     if not isinstance(network, NeuralSpec):
         return None
     width = sum(int(getattr(network, name, 0)) for name in _WIDTHS)

@@ -16,6 +16,7 @@ from sbtt_models.decoders.poisson_lds import PoissonLDS
 from sbtt_models.decoders.smoothing import Interpolation, Smoothing
 from sbtt_models.decoders.state_space import StateSpace
 from sbtt_models.decoders.transformer import Transformer
+from sbtt_models.decoders.trial_mixture import TrialMixture
 from sbtt_models.decoders.zero_filled import ZeroFilled
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Smoothing",
     "StateSpace",
     "Transformer",
+    "TrialMixture",
     "ZeroFilled",
 ]
 
@@ -46,6 +48,7 @@ AnyDecoder = Annotated[
     | FactorAnalysis
     | GPFA
     | PoissonLDS
+    | TrialMixture
     | ZeroFilled
     | Smoothing
     | Interpolation,

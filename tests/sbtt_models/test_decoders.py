@@ -21,6 +21,7 @@ from sbtt_models.decoders import (
     Smoothing,
     StateSpace,
     Transformer,
+    TrialMixture,
     ZeroFilled,
 )
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
@@ -44,6 +45,7 @@ SMALL = {
     "factor_analysis": FactorAnalysis(size=2, prior=1.0, iterations=4),
     "gpfa": GPFA(size=2, order=2, scale_bins=3.0, prior=1.0, iterations=3),
     "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=3),
+    "trial_mixture": TrialMixture(network=StateSpace(hidden=6, blocks=2, modes=2)),
     "zero_filled": ZeroFilled(network=Autoencoder(hidden=6, generator=5)),
     "smoothing": Smoothing(),
     "interpolation": Interpolation(),
