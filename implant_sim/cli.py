@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from implant_sim import terminal
+from implant_sim.terminal_search import found, print_answer, print_found
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from implant_sim.study.scenario import Study
 
 __all__ = ["app", "main"]
@@ -86,20 +89,8 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
         if dry_run:
             _dry_run(study, folder, jobs, as_json)
             return
-        from implant_sim.study import limits
-
-        limits.refuse_declared(study)  # before pandas is loaded
-        from implant_sim.study.coordinate import Options, coordinate
-        from implant_sim.study.engines import Choice
-        from implant_sim.study.equal_power import settled
-        from implant_sim.study.reuse import reprice
-        from implant_sim.study.run import simulate
-
-        options = Options(device, jobs, fresh, Choice(engine, address, gpus))
-        n_skipped, study = len(study.skipped), settled(study)
-        terminal.print_skipped(study.skipped[n_skipped:])
-        results = coordinate(study, folder, simulate, options, reprice)
-        code = _exit_code(list(results["status"]))
+        results = _run(study, folder, (device, jobs, fresh), (engine, address, gpus))
+        code = _exit_code(_failing(study, results))
         page = _build_report(folder)
         if as_json:
             terminal.print_json(
@@ -109,12 +100,12 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
                     "exit": code,
                     "results": terminal.rows(results),
                 }
-                | terminal.found(folder)
+                | found(folder)
             )
         else:
             terminal.print_results(results, study.axes)
             if study.space is not None:
-                terminal.print_found(folder)
+                print_found(folder)
             typer.echo(f"report: {page}")
     raise typer.Exit(code)
 
@@ -169,6 +160,51 @@ def energy(
             terminal.print_budgets(lines, study.axes)
         code = _exit_code(statuses)
     raise typer.Exit(code)
+
+
+@app.command()
+def ask(  # noqa: PLR0913 - one argument for each option of the command
+    scenario: ScenarioName,
+    question: Annotated[
+        Literal["most_channels", "longest_battery", "least_power", "most", "least", "what_limits"],
+        typer.Argument(metavar="QUESTION", help="One of those that `list questions` names."),
+    ],
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="As 'heat_k < 1'; may be repeated."),
+    ] = None,
+    of: Annotated[
+        str | None, typer.Option(metavar="KEY", help="What most and least ask of.")
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUES", help="The design space; may be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run folder. [default: runs/NAME_QUESTION]", show_default=False),
+    ] = None,
+    set_: Set = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time. [default: one per core]")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask of a scenario what it takes: the most channels, the longest battery, what limits."""
+    with _faults_told(debug):
+        from implant_sim.study.ask import asked
+
+        study = asked(scenario, question, of, where or [], vary or [], set_ or [])
+        folder = out or Path("runs") / study.name
+        _run(study, folder, ("auto", jobs, False), ("local", None, 0.0))
+        answer = found(folder).get("search", {}).get("answer", {})
+        if as_json:
+            terminal.print_json({"out": str(folder), "answer": answer})
+        else:
+            print_answer(answer)
+            typer.echo(f"run folder: {folder}")
+    raise typer.Exit(OK if answer.get("found") else INVALID)
 
 
 @app.command()
@@ -311,7 +347,15 @@ def schedule(
 @app.command("list")
 def list_(
     what: Annotated[
-        Literal["schedules", "components", "decoders", "recordings", "implants", "scenarios"],
+        Literal[
+            "schedules",
+            "components",
+            "decoders",
+            "recordings",
+            "questions",
+            "implants",
+            "scenarios",
+        ],
         typer.Argument(),
     ],
     as_json: Json = False,
@@ -384,6 +428,33 @@ def _faults_told(debug: bool) -> Iterator[None]:
             traceback.format_exc() if debug else f"{type(error).__name__}: {error}{hint}"
         )
         raise typer.Exit(FAILED) from None
+
+
+def _run(
+    study: Study, folder: Path, how: tuple[str, int | None, bool], who: tuple[Any, ...]
+) -> pd.DataFrame:
+    """Run a study; `how` is device, jobs and fresh, `who` the engine, its address and GPUs."""
+    if study.decodes:
+        from implant_sim.study import limits
+
+        limits.refuse_declared(study)  # before pandas is loaded
+    from implant_sim.study.coordinate import Options, coordinate
+    from implant_sim.study.engines import Choice
+    from implant_sim.study.equal_power import settled
+    from implant_sim.study.reuse import reprice
+    from implant_sim.study.run import simulate
+
+    n_skipped, study = len(study.skipped), settled(study)
+    terminal.print_skipped(study.skipped[n_skipped:])
+    return coordinate(study, folder, simulate, Options(*how, Choice(*who)), reprice)
+
+
+def _failing(study: Study, results: pd.DataFrame) -> list[str]:
+    """The statuses; a search looks at designs that will not do, which is no failure of it."""
+    statuses = [str(status) for status in results["status"]]
+    if study.space is None or "ok" not in statuses:
+        return statuses
+    return [status for status in statuses if status != "infeasible"]
 
 
 def _exit_code(statuses: Sequence[str]) -> int:

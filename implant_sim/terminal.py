@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,19 +19,19 @@ if TYPE_CHECKING:
     from implant_sim.study.silicon import Scored
 
 __all__ = [
+    "cell",
     "complain",
     "duration",
-    "found",
     "json_text",
     "print_budget",
     "print_budgets",
     "print_fit",
-    "print_found",
     "print_json",
     "print_json_list",
     "print_results",
     "print_silicon",
     "print_skipped",
+    "print_table",
     "print_tornado",
     "rows",
     "say",
@@ -105,34 +104,7 @@ def _printable(text: str) -> str:
 def print_results(results: pd.DataFrame, axes: Iterable[str]) -> None:
     """The results table, by the columns that people look at first."""
     kept = [c for c in _SHOWN if c == "status" or results[c].notna().any()]
-    _print_table(["point", "repeat", *axes, *kept], rows(results))
-
-
-def found(folder: Path) -> dict[str, Any]:
-    """What a search has found in a run folder, under ``search``; empty if none ran there."""
-    path = folder / "search.json"
-    return {"search": json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
-
-
-def print_found(folder: Path) -> None:
-    """The front of a search, its knee, and where the design for the target is."""
-    told = found(folder).get("search", {})
-    front = [
-        {"point": p["point"], **p["axes"], **{c: p[c] for c in told["objectives"]}}
-        | {"": "knee" if p["point"] == told["knee"] else ""}
-        for p in told.get("front", [])
-    ]
-    say("")
-    say(f"front of {len(told.get('points', []))} points looked at ({_states(told)}):")
-    if front:
-        _print_table(list(front[0]), front)
-    if "design" in told:
-        best = told["design"]["point"]
-        say(f"cheapest with {told['target']}: point {best}, {folder / 'design.yaml'}")
-
-
-def _states(told: Mapping[str, Any]) -> str:
-    return ", ".join(f"{n} {state}" for state, n in told.get("states", {}).items())
+    print_table(["point", "repeat", *axes, *kept], rows(results))
 
 
 def print_skipped(skipped: Sequence[Skipped]) -> None:
@@ -149,10 +121,10 @@ def print_budget(
     if error:
         say(f"  {row['status']}: {error}")
         return
-    _print_table(["component", "action", "count", "price_j", "energy_j", "source"], energy, "  ")
+    print_table(["component", "action", "count", "price_j", "energy_j", "source"], energy, "  ")
     for name, value in row.items():
         if value is not None and name not in ("status", "point", "repeat"):
-            say(f"  {name}: {_cell(value)}")
+            say(f"  {name}: {cell(value)}")
     say("")
 
 
@@ -163,7 +135,7 @@ def print_budgets(points: Sequence[Mapping[str, Any]], axes: Iterable[str]) -> N
         "within_limits", "limited_by", "margin", "error",
     )  # fmt: skip
     kept = [name for name in columns if any(point.get(name) not in (None, "") for point in points)]
-    _print_table(["point", *axes, *kept], points)
+    print_table(["point", *axes, *kept], points)
 
 
 def print_tornado(found: Tornado) -> None:
@@ -176,7 +148,7 @@ def print_tornado(found: Tornado) -> None:
         | {f"{end} {k}": v for end in ends for k, v in asdict(getattr(bar, end)).items()}
         for bar in found.bars
     ]
-    _print_table(columns, table, "  ")
+    print_table(columns, table, "  ")
     say(f"  moves the verdict's margin most: {found.limiting}")
     say(f"  turns the verdict by itself: {', '.join(found.deciding) or 'none'}")
     say("")
@@ -184,8 +156,8 @@ def print_tornado(found: Tornado) -> None:
 
 def print_fit(found: Mapping[str, Any]) -> None:
     """A fitted implant: factors, new values, and what is left over."""
-    _print_table(["parameter", "factor", "value"], found["parameters"])
-    _print_table(["component", "measured_w", "before_w", "after_w", "log10_ratio"], found["fit"])
+    print_table(["parameter", "factor", "value"], found["parameters"])
+    print_table(["component", "measured_w", "before_w", "after_w", "log10_ratio"], found["fit"])
     say(f"written: {found['out']}")
 
 
@@ -193,30 +165,32 @@ def print_silicon(scored: Scored) -> None:
     """The chips, predicted and published, and how well that went."""
     columns = ["id", "scope", "predicted_w", "low_w", "high_w", "published_w", "log10_ratio"]
     given = [asdict(row) for row in scored.devices]
-    _print_table(columns, (row for row in given if row["predicted_w"] is not None))
+    print_table(columns, (row for row in given if row["predicted_w"] is not None))
     for row in given:
         if row["predicted_w"] is None:
             say(f"{row['id']}: not predicted: {row['reason']}")
     for name, value in scored.summary.items():
         if isinstance(value, int | float):
-            say(f"{name}: {_cell(value)}")
+            say(f"{name}: {cell(value)}")
     for name, ratio in scored.summary["identities"].items():
-        say(f"{name}: follows from its own cells, so not scored: log10 ratio {_cell(ratio)}")
+        say(f"{name}: follows from its own cells, so not scored: log10 ratio {cell(ratio)}")
     for name, bound in scored.summary["upper_bounds"].items():
         verdict = "within" if bound["consistent"] else "not within"
         say(f"{name}: published as an upper bound, so not scored; {verdict} the band")
     say(f"priors: {', '.join(scored.summary['priors']['rows'])}")
 
 
-def _print_table(columns: list[str], rows: Iterable[Mapping[str, Any]], indent: str = "") -> None:
-    lines = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
+def print_table(columns: list[str], rows: Iterable[Mapping[str, Any]], indent: str = "") -> None:
+    """Rows under their headings, as wide as they need."""
+    lines = [columns, *([cell(row.get(name)) for name in columns] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
-        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        cells = (f"{text:<{width}}" for text, width in zip(line, widths, strict=True))
         say(indent + "  ".join(cells).rstrip())
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value in a table."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -15,7 +15,7 @@ import pandas as pd
 from implant_sim.study.axes import Axis
 from implant_sim.study.read_axes import axis_of
 from implant_sim.study.search.front import hypervolume
-from implant_sim.study.search.propose import Proposer
+from implant_sim.study.search.propose import Sampled
 from implant_sim.study.search.spec import Sampler
 from implant_sim.study.tree import as_node
 
@@ -34,7 +34,7 @@ def main(table: Path) -> None:
     for kind in ("random", "nsga2", "tpe"):
         shares = []
         for seed in range(SEEDS):
-            proposer = Proposer(axes, 2, Sampler(kind=kind, seed=seed))
+            proposer = Sampled(axes, 2, Sampler(kind=kind, seed=seed))
             seen: list[np.ndarray] = []
             while len(seen) < QUARTER:
                 for asked in proposer.ask(2):

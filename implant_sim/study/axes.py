@@ -79,22 +79,23 @@ class Range(Spec):
         """What lies at a share of the way, 0 to 1, on the scale."""
         low, high = self.ends
         if self.whole and self.spacing == "integer" and 0 < share < 1:
-            return self._spelt(math.floor(low + share * (high - low + 1)))
+            return self.spelt(math.floor(low + share * (high - low + 1)))
         if self.spacing.startswith("log"):
             found = low * (high / low) ** share
         else:
             found = low + share * (high - low)
-        return self._spelt(min(max(found, low), high))
+        return self.spelt(min(max(found, low), high))
 
     def grid(self, index: int) -> int | float | str:
         """One of `points` values, evenly on the scale."""
         share = index / ((self.points or 2) - 1)
         low, high = self.ends
         if self.spacing == "integer":
-            return self._spelt(low + share * (high - low))
+            return self.spelt(low + share * (high - low))
         return self.value(share)
 
-    def _spelt(self, value: float) -> int | float | str:
+    def spelt(self, value: float) -> int | float | str:
+        """A value in `unit`, as it is written."""
         number = round(value) if self.whole else float(f"{value:.{_DIGITS}g}")
         return f"{number:g} {self.unit}" if self.unit else number
 
@@ -141,13 +142,24 @@ class Listed(Axis):
     @override
     def is_ordered(self) -> bool:
         """Numbers and quantities that rise or fall."""
+        numbers = self._numbers
+        return numbers is not None and numbers in (sorted(numbers), sorted(numbers)[::-1])
+
+    @property
+    def falls(self) -> bool:
+        """Whether the first of its numbers is above the last."""
+        numbers = self._numbers
+        return numbers is not None and numbers[0] > numbers[-1]
+
+    @property
+    def _numbers(self) -> list[float] | None:
+        """In SI; None where there are several keys, or values that are no numbers."""
         written = [next(iter(row.values()))[1].value for row in self.values]
         found = [measure(v) if isinstance(v, str) else None for v in written]
         read = [v if f is None else f[0] for v, f in zip(written, found, strict=True)]
-        if len(self.keys) > 1 or any(isinstance(v, bool | dict | list | str) for v in read):
-            return False
-        numbers = [float(v) for v in read if isinstance(v, int | float)]
-        return len(numbers) == len(read) and numbers in (sorted(numbers), sorted(numbers)[::-1])
+        bare = [v for v in read if not isinstance(v, bool)]
+        numbers = [float(v) for v in bare if isinstance(v, int | float)]
+        return numbers if len(self.keys) == 1 and len(numbers) == len(read) else None
 
     @override
     def at(self, share: float) -> Choice:

@@ -15,12 +15,18 @@ from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.recordings import AnyRecording
 from implant_sim.study.find import shipped
 from implant_sim.study.scenario import Scenario
+from implant_sim.study.search.questions import AnyQuestion
 from sbtt_models.decoders import AnyDecoder
 from sbtt_models.spec import SpecError
 
 __all__ = ["catalog", "json_schema", "members"]
 
-_UNIONS = {"schedules": AnySchedule, "decoders": AnyDecoder, "recordings": AnyRecording}
+_UNIONS = {
+    "schedules": AnySchedule,
+    "decoders": AnyDecoder,
+    "recordings": AnyRecording,
+    "questions": AnyQuestion,
+}
 
 
 def catalog(what: str) -> list[tuple[str, str]]:
@@ -28,7 +34,9 @@ def catalog(what: str) -> list[tuple[str, str]]:
 
     Parameters
     ----------
-    what : {"schedules", "components", "decoders", "recordings", "implants", "scenarios"}
+    what : str
+        "schedules", "components", "decoders", "recordings", "questions", "implants" or
+        "scenarios".
 
     Raises
     ------

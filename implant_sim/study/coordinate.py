@@ -13,6 +13,7 @@ import pandas as pd
 
 from implant_sim import files
 from implant_sim.study import engines, limits
+from implant_sim.study.budget import Shop
 from implant_sim.study.claims import Claims
 from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.events import Event
@@ -22,6 +23,7 @@ from implant_sim.study.provenance import listed, now, provenance
 from implant_sim.study.reuse import Reprice
 from implant_sim.study.runner import Call, Runner
 from implant_sim.study.scenario import Study
+from implant_sim.study.search.answer import answer
 from implant_sim.study.search.found import write_found
 from implant_sim.study.search.loop import Evaluated, explore
 from implant_sim.study.search.space import Space
@@ -99,10 +101,12 @@ def coordinate(
     """
     _refuse_beforehand(out, options.device)
     entries = [] if study.space else entries_of(study)
-    prediction = limits.predict(study)
     threads = max(point.scenario.training.threads for point in study.points)
-    jobs = limits.jobs_that_fit(prediction, options.jobs or default_jobs(threads))
-    limits.refuse_disk(prediction, out)
+    jobs = options.jobs or default_jobs(threads)
+    if study.decodes:
+        prediction = limits.predict(study)
+        jobs = limits.jobs_that_fit(prediction, jobs)
+        limits.refuse_disk(prediction, out)
     folder = RunFolder(out)
     files.make_folder(folder.points)
     told = provenance(study, entries) | {
@@ -211,6 +215,10 @@ def _search(  # noqa: PLR0913 - as `_run_all`, and what is written after each ba
             folder.write_run(told | listed(entries))
             write_found(study, space, folder, found)
 
+        shop = Shop(study.root)
         with runner:
-            explore(study, space, folder, runner, entries, on_batch)
+            proposer, found = explore(study, space, folder, runner, entries, shop, on_batch)
+        if space.search.question is not None and found:
+            told_of = answer(study, space, shop, proposer, found)
+            write_found(study, space, folder, found, told_of)
     return runner.n_computed

@@ -93,6 +93,9 @@ def _say(
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         kinds = known["kinds"]
         given = node.mapping.get("kind")
+        if isinstance(node.value, str):  # a block that may be written as its kind alone
+            kinds = sorted(tag.strip(" '") for tag in context.get("expected_tags", "").split(","))
+            given = node
         if given is None:
             return node.place, f"'kind' is missing{_list(kinds)}"
         return given.place, (

@@ -11,14 +11,23 @@ from jaxtyping import Float
 from implant_sim.hardware.activity import CALIBRATE, Activity
 from implant_sim.hardware.coverage import Coverage
 from implant_sim.hardware.energy import Ledger
-from implant_sim.hardware.implant import Implant
+from implant_sim.hardware.implant import COMPONENTS, Implant
 from implant_sim.hardware.uncertainty import Band, PriceDraws, band_of, draw_prices
 from implant_sim.hardware.verdict import Verdict
 from sbtt_models import metrics
 from sbtt_models.signals import Population, Recording
 
-__all__ = ["calibration_mean", "energy_rows", "hardware_row", "power_band"]
+__all__ = ["HARDWARE", "calibration_mean", "energy_rows", "hardware_row", "power_band"]
 
+HARDWARE = frozenset((
+    "recording", "n_channels", "bandwidth", "sampled_fraction", "bin_s", "sample_rate_hz",
+    "link_rate_bps", "side_info_bps", "packet_loss", "latency_s", "energy_per_bin_j", "power_w",
+    *(f"power_{name}_w" for name in COMPONENTS), "power_p10_w", "power_p90_w", "heat_k",
+    "flux_w_m2", "battery_h", "within_limits", "limited_by", "margin", "detection_probability",
+    "false_hz", "revisit_gap_max_s", "revisit_gap_mean_s", "coverage", "coverage_gini",
+    "switch_hz", "valid_fraction", "status",
+))  # fmt: skip
+"""Columns of the results table that are known without a decoder."""
 _DRAWS = 2000
 
 

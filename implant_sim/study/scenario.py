@@ -160,6 +160,11 @@ class Study:
         return len(self.points) if self.space is None else self.space.search.budget.points
 
     @property
+    def decodes(self) -> bool:
+        """Whether a decoder is needed; a search may look at the hardware alone."""
+        return self.space is None or self.space.needs_decoder
+
+    @property
     def digest(self) -> str:
         """Names the resolved scenario."""
         text = json.dumps(self.tree, sort_keys=True, ensure_ascii=False)
@@ -203,7 +208,7 @@ def load(scenario: str | Path | Mapping[str, Any], overrides: Overrides = ()) ->
     _refuse_swept(pairs, plan.keys)
     points, skipped = _expanded(tree, plan, root)
     first = points[0].scenario
-    space = _space_of(tree, root, first.search, pairs)
+    space = _space_of(tree, root, first, pairs)
     named = (first.name, root, tree.plain(), points, first.repeats, first.seed)
     return Study(*named, skipped, space, _starts(tree, plan, points))
 
@@ -220,17 +225,21 @@ def _starts(tree: Node, plan: Plan, points: Sequence[Point]) -> dict[int, int]:
         raise SpecError(f"{tree.mapping['warm_start'].place}: {error}") from None
 
 
-def _space_of(
-    tree: Node, root: Path, search: Search | None, pairs: Mapping[str, Node]
-) -> Space | None:
+def _space_of(tree: Node, root: Path, first: Scenario, pairs: Mapping[str, Node]) -> Space | None:
+    search = first.search
     if search is None:
         return None
     if "sweep" in tree.mapping and tree.mapping["sweep"].value:
         raise SpecError(f"{tree.place}: has both sweep and search; set sweep=null or search=null")
-    axes = axes_of(tree.mapping["search"], tuple(Scenario.model_fields))
+    question = search.question
+    own = {} if question is None else question.space()
+    axes = axes_of(tree.mapping["search"], tuple(Scenario.model_fields), own)
     keys = tuple(key for axis in axes for key in axis.keys)
     _refuse_swept(pairs, keys, "search")
-    bare = Node({k: v for k, v in tree.mapping.items() if k != "search"}, tree.place)
+    if question is not None and (lacking := question.lacks(first, keys)):
+        raise SpecError(f"{tree.mapping['search'].place}: search.question: {lacking}")
+    varying = ("search", "sweep")
+    bare = Node({k: v for k, v in tree.mapping.items() if k not in varying}, tree.place)
     conditions = conditions_in(tree.mapping["search"])
     expander = Expander(Scenario, bare, keys, root, conditions["skip"])
     return Space(search, tuple(axes), expander, conditions["constraints"], conditions["target"])

@@ -13,7 +13,7 @@ from implant_sim.study.read_axes import axis_of
 from implant_sim.study.scenario import load
 from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
-from implant_sim.study.search.propose import Proposer
+from implant_sim.study.search.propose import Sampled
 from implant_sim.study.search.spec import Sampler
 from implant_sim.study.tree import as_node
 from sbtt_models.spec import SpecError
@@ -56,7 +56,7 @@ def test_the_front_of_a_known_problem_is_found():
                 axis_of(key, as_node({"from": 0.0, "to": 1.0}, "x"), ("a",), "space", False)
                 for key in ("a.x", "a.y")
             ]
-            proposer = Proposer(axes, 2, Sampler(kind=kind, seed=seed, startup=16))
+            proposer = Sampled(axes, 2, Sampler(kind=kind, seed=seed, startup=16))
             seen = []
             while len(seen) < 250:
                 for asked in proposer.ask(10):
@@ -74,7 +74,7 @@ def test_proposals_follow_from_seed_and_answers_and_never_come_twice():
             axis_of("a.x", as_node([1, 2, 3], "x"), ("a",), "space", False),
             axis_of("a.y", as_node({"from": 1, "to": 4}, "x"), ("a",), "space", False),
         ]
-        proposer, found = Proposer(axes, 1, Sampler(seed=seed)), []
+        proposer, found = Sampled(axes, 1, Sampler(seed=seed)), []
         while batch := proposer.ask(5):
             for proposal in batch:
                 found.append(tuple(node.value for _, node in proposal.choice.values()))

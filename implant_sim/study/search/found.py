@@ -12,6 +12,7 @@ import numpy as np
 from implant_sim import files
 from implant_sim.study.scenario import Study
 from implant_sim.study.sealed import jsonable
+from implant_sim.study.search.answer import best_of
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
 from implant_sim.study.search.loop import Evaluated
 from implant_sim.study.search.space import Space
@@ -24,7 +25,7 @@ FOUND, DESIGN = "search.json", "design.yaml"
 
 def summary(space: Space, found: Sequence[Evaluated]) -> dict[str, Any]:
     """All that can be said of the points so far; plain JSON."""
-    objectives = space.search.objectives
+    objectives = space.search.aims
     good = [e for e in found if e.state == "ok" and e.values]
     told: dict[str, Any] = {
         "objectives": objectives,
@@ -49,6 +50,8 @@ def summary(space: Space, found: Sequence[Evaluated]) -> dict[str, Any]:
 
 def cheapest(space: Space, found: Sequence[Evaluated]) -> Evaluated | None:
     """The design that meets the target, best in the first objective; None if there is none."""
+    if space.search.question is not None:
+        return best_of(found)
     if space.target is None:
         return None
     holds = space.target.holds
@@ -76,7 +79,11 @@ def _told(e: Evaluated, objectives: Mapping[str, str]) -> dict[str, Any]:
 
 
 def write_found(
-    study: Study, space: Space, folder: RunFolder, found: Sequence[Evaluated]
+    study: Study,
+    space: Space,
+    folder: RunFolder,
+    found: Sequence[Evaluated],
+    answered: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write ``search.json``; and ``design.yaml``, the cheapest design that meets the target.
 
@@ -87,7 +94,7 @@ def write_found(
     WriteError
         If the disk is full or may not be written.
     """
-    told = summary(space, found)
+    told = summary(space, found) | ({"answer": answered} if answered else {})
     text = json.dumps(jsonable(told), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_text(folder.path / FOUND, text + "\n")
     best = cheapest(space, found)

@@ -22,12 +22,13 @@ from implant_sim.study.search.propose import Proposal, Proposer
 from implant_sim.study.search.space import Space
 from implant_sim.study.search.verdict import mean_row, objectives_of, violation_of
 from implant_sim.study.store import Entry, Outcome, RunFolder
-from sbtt_models.spec import SpecError
+from sbtt_models.spec import LimitError, SpecError
 
 __all__ = ["Evaluated", "explore"]
 
 _FREE = 20
 """Points that may be screened out for each one that the budget allows to be run."""
+_NO_VALUE = "an objective has no value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Evaluated:
 
 def explore(
     study: Study, space: Space, folder: RunFolder, runner: Runner, listed: list[Entry],
-    on_batch: Callable[[Sequence[Evaluated]], None],
-) -> list[Evaluated]:  # fmt: skip
+    shop: Shop, on_batch: Callable[[Sequence[Evaluated]], None],
+) -> tuple[Proposer, list[Evaluated]]:  # fmt: skip
     """Search until the budget is spent or the space is gone through.
 
     Parameters
@@ -65,17 +66,21 @@ def explore(
         Entered.
     listed : list of Entry
         What the tables list; grows.
+    shop : Shop
+        Keeps what pricing makes.
     on_batch : callable
         Called after each batch with all that is known.
 
     Returns
     -------
+    Proposer
+        As it is at the end.
     list of Evaluated
         In the order in which they were asked for.
     """
     search = space.search
-    proposer = Proposer(space.axes, len(search.objectives), search.sampler)
-    judge = _Judge(study, space, folder, runner, listed)
+    proposer = space.proposer()
+    judge = _Judge(study, space, folder, runner, listed, shop)
     found: list[Evaluated] = []
     n_run, seconds = 0, 0.0
     most_s = None if search.budget.hours is None else 3600 * search.budget.hours
@@ -92,17 +97,18 @@ def explore(
                 n_run += 1
                 seconds += sum(judge.durations_s(new.point))
         on_batch(found)
-    return found
+    return proposer, found
 
 
 class _Judge:
     """Finds out what a point is worth, at the least price."""
 
     def __init__(
-        self, study: Study, space: Space, folder: RunFolder, runner: Runner, listed: list[Entry]
-    ) -> None:
+        self, study: Study, space: Space, folder: RunFolder, runner: Runner, listed: list[Entry],
+        shop: Shop,
+    ) -> None:  # fmt: skip
         self._study, self._space, self._folder, self._runner = study, space, folder, runner
-        self._listed, self._shop = listed, Shop(study.root)
+        self._listed, self._shop = listed, shop
         self._keys: dict[int, list[str]] = {}
         self._choices: dict[int, Choice] = {}
 
@@ -139,23 +145,33 @@ class _Judge:
         return [sum((c or {}).get("durations_s", {}).values()) for c in contents]
 
     def _price(self, points: Sequence[Point]) -> dict[int, Budget]:
-        study = replace(self._study, points=tuple(points))
-        return {b.point: b for b in budgets(study, shop=self._shop)} if points else {}
+        try:
+            study = replace(self._study, points=tuple(points))
+            return {b.point: b for b in budgets(study, shop=self._shop)} if points else {}
+        except LimitError as error:
+            if len(points) > 1:
+                return {p.index: self._price([p])[p.index] for p in points}
+            (point,) = points
+            row = {"status": "infeasible"}
+            return {point.index: Budget(point.index, point.axes, "", row, [], str(error))}
 
     def _by_hardware(self, point: Point, budget: Budget) -> Evaluated | None:
         """The verdict, where the hardware alone decides; None where a decoder is needed."""
         if budget.error:
             return self._verdict(point, "skipped", {}, [], 1e6, budget.error)
-        constraints = [c for c in self._conditions if set(c.names) <= set(budget.row)]
-        broken = [c.text for c in constraints if not c.holds(budget.row.get)]
-        columns = {*self._space.search.objectives, *(n for c in self._conditions for n in c.names)}
-        if not broken and not columns <= set(budget.row):
+        row = point.axes | budget.row
+        constraints = [c for c in self._conditions if set(c.names) <= set(row)]
+        broken = [c.text for c in constraints if not c.holds(row.get)]
+        if broken:
+            violation = violation_of(row, constraints)
+            reason = " and ".join(f"not {text}" for text in broken)
+            return self._verdict(point, "screened", row, [], violation, reason)
+        if not self._space.columns <= set(row):
             return None
-        state = "screened" if broken else "ok"
-        values = [] if broken else objectives_of(budget.row, self._space.search.objectives)
-        violation = violation_of(budget.row, constraints)
-        reason = " and ".join(f"not {text}" for text in broken)
-        return self._verdict(point, state, budget.row, values, violation, reason)
+        values = objectives_of(row, self._space.search.aims)
+        if not values:
+            return self._verdict(point, "failed", row, [], 1e6, _NO_VALUE)
+        return self._verdict(point, "ok", row, values, 0.0)
 
     def _verdict(
         self,
@@ -209,10 +225,10 @@ class _Judge:
 
     def _of_rows(self, point: Point, rows: Sequence[dict[str, Any]]) -> Evaluated:
         statuses = [str(row["status"]) for row in rows if row["status"] != "ok"]
-        row = mean_row(rows)
-        values = [] if statuses else objectives_of(row, self._space.search.objectives)
+        row = point.axes | mean_row(rows)
+        values = [] if statuses else objectives_of(row, self._space.search.aims)
         if not values:
-            reason = ", ".join(statuses) or "an objective has no value"
+            reason = ", ".join(statuses) or _NO_VALUE
             return self._verdict(point, "failed", row, [], 1e6, reason)
         violation = violation_of(row, self._conditions)
         state = "broken" if violation else "ok"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from typing_extensions import override
+
 from implant_sim.study.axes import Axis, Choice, Ranged
 from implant_sim.study.search.spec import Sampler
 from sbtt_models.spec import SpecError
 
-__all__ = ["Proposal", "Proposer"]
+__all__ = ["Proposal", "Proposer", "Sampled"]
 
 _WORST = 1e30
 """Told in place of objectives that are not known, to be minimised."""
@@ -29,10 +32,33 @@ class Proposal:
     choice: Choice
 
 
-class Proposer:
+class Proposer(ABC):
     """Proposes points of a space, each once.
 
-    The same seed and the same tells in the same order give the same proposals.
+    The same tells in the same order give the same proposals.
+    """
+
+    @abstractmethod
+    def ask(self, n: int) -> list[Proposal]:
+        """Up to `n` points that were never asked for before; fewer where there are no more."""
+
+    @abstractmethod
+    def tell(self, number: int, values: Sequence[float], violation: float) -> None:
+        """What came of a proposal.
+
+        Parameters
+        ----------
+        number : int
+            Of the proposal.
+        values : sequence of float
+            Objectives, to be minimised; empty where they are not known.
+        violation : float
+            0 where all constraints hold, else how much they are broken.
+        """
+
+
+class Sampled(Proposer):
+    """Points that a sampler draws, the more the better it knows the space.
 
     Parameters
     ----------
@@ -60,8 +86,8 @@ class Proposer:
         self._n_objectives = n_objectives
         self._size = math.prod(_size_of(axis) for axis in axes)
 
+    @override
     def ask(self, n: int) -> list[Proposal]:
-        """Up to `n` points that were never asked for before; fewer where there are no more."""
         found: list[Proposal] = []
         for _ in range(_PATIENCE + n):
             if len(found) == n or len(self._asked) >= self._size:
@@ -77,18 +103,8 @@ class Proposer:
             found.append(Proposal(trial.number, choice))
         return found
 
+    @override
     def tell(self, number: int, values: Sequence[float], violation: float) -> None:
-        """What came of a proposal.
-
-        Parameters
-        ----------
-        number : int
-            Of the proposal.
-        values : sequence of float
-            Objectives, to be minimised; empty where they are not known.
-        violation : float
-            0 where all constraints hold, else how much they are broken.
-        """
         self._known[self._asked[number]] = list(values), violation
         self._answer(self._waiting.pop(number), list(values), violation)
 
@@ -104,7 +120,9 @@ class Proposer:
             elif isinstance(axis, Ranged):
                 low, high = (int(end) for end in axis.range.ends)
                 log = axis.range.spacing.startswith("log")
-                choice |= axis.of(trial.suggest_int(f"x{number}", low, high, log=log))
+                choice |= axis.of(
+                    axis.range.spelt(trial.suggest_int(f"x{number}", low, high, log=log))
+                )
             elif axis.is_ordered:
                 choice |= axis[trial.suggest_int(f"x{number}", 0, len(axis) - 1)]
             else:
@@ -115,7 +133,7 @@ class Proposer:
     def _sampler_of(self, sampler: Sampler) -> Any:
         samplers, seed = self._optuna.samplers, sampler.seed
         match sampler.kind:
-            case "tpe":
+            case "tpe" | None:
                 return samplers.TPESampler(
                     n_startup_trials=sampler.startup, multivariate=True, seed=seed
                 )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from implant_sim.study.axes import Axis
 from implant_sim.study.expand import Expander
-from implant_sim.study.expression import Condition
+from implant_sim.study.expression import Condition, parse_condition
 from implant_sim.study.read_axes import Faults, axis_of, conditions_of
+from implant_sim.study.rows import HARDWARE
+from implant_sim.study.search.bisect import Bisection
+from implant_sim.study.search.propose import Proposer, Sampled
 from implant_sim.study.search.spec import Search
+from implant_sim.study.tree import as_node
 from implant_sim.study.yaml_loader import Node
 from sbtt_models.spec import SpecError, measure
 
-__all__ = ["Space", "axes_of", "conditions_in"]
+__all__ = ["LIMITS", "Space", "axes_of", "conditions_in"]
+
+LIMITS = "margin >= 0"
+"""The implant's own limits hold, and its radio's capacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +35,41 @@ class Space:
     constraints: tuple[Condition, ...]
     target: Condition | None
 
+    @property
+    def columns(self) -> set[str]:
+        """All that objectives and conditions look at."""
+        conditions = [*self.constraints, *([self.target] if self.target else [])]
+        return {*self.search.aims, *(name for c in conditions for name in c.names)}
 
-def axes_of(block: Node, known: tuple[str, ...]) -> list[Axis]:
-    """The axes of ``search.space``.
+    @property
+    def needs_decoder(self) -> bool:
+        """Whether a column cannot be known from the hardware alone."""
+        varied = {key for axis in self.axes for key in axis.keys}
+        return not self.columns <= HARDWARE | varied
+
+    def proposer(self) -> Proposer:
+        """Who proposes its points.
+
+        Raises
+        ------
+        SpecError
+            If optuna is needed and not installed, or there is no order to bisect.
+        """
+        search, sampler = self.search, self.search.sampler
+        is_end = search.question is not None and search.question.is_end
+        bisects = not self.axes or (len(self.axes) == 1 and is_end and sampler.kind is None)
+        if not bisects and sampler.kind != "bisection":
+            return Sampled(self.axes, len(search.aims), sampler)
+        if len(self.axes) > 1:
+            raise SpecError(
+                f"search.sampler: bisection goes along one axis; the space has {len(self.axes)}"
+            )
+        upwards = next(iter(search.aims.values())) == "max"
+        return Bisection(next(iter(self.axes), None), upwards)
+
+
+def axes_of(block: Node, known: tuple[str, ...], otherwise: Mapping[str, Any]) -> list[Axis]:
+    """The axes of ``search.space``, or those of a question that has its own.
 
     Raises
     ------
@@ -38,9 +78,11 @@ def axes_of(block: Node, known: tuple[str, ...]) -> list[Axis]:
     """
     faults: list[str] = []
     read = Faults(faults)
+    written = block.mapping.get("space")
+    space = as_node(otherwise, str(block.place)) if written is None else written
     axes = [
         read(axis_of, key, _as_range(node), known, "search.space", False)
-        for key, node in block.mapping["space"].mapping.items()
+        for key, node in space.mapping.items()
     ]
     if faults:
         raise SpecError("\n".join(faults))
@@ -78,4 +120,6 @@ def conditions_in(block: Node) -> dict[str, Any]:
         for name in ("skip", "constraints", "target")
     }
     found["target"] = next(iter(found["target"]), None)
+    if block.mapping.get("question") is not None:  # its answer is a design that may be built
+        found["constraints"] = (*found["constraints"], parse_condition(LIMITS))
     return found

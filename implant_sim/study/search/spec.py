@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from implant_sim.study.axes import Range
+from implant_sim.study.search.questions import AnyQuestion, Way
 from sbtt_models.spec import Spec
 
 __all__ = ["Budget", "Sampler", "Search"]
@@ -26,8 +27,9 @@ class Budget(Spec):
 class Sampler(Spec):
     """Who proposes points."""
 
-    kind: Literal["tpe", "nsga2", "random"] = "tpe"
-    """Tree-structured Parzen estimators, an evolving population, chance."""
+    kind: Literal["tpe", "nsga2", "random", "bisection"] | None = None
+    """Tree-structured Parzen estimators, an evolving population, chance, or probes and halving
+    along one axis. Without it: bisection where a question asks for one end of it, else tpe."""
     seed: int = Field(0, ge=0, lt=2**32)
     startup: int = Field(6, ge=1)
     """Random points before a model is believed; the size of the population for `nsga2`."""
@@ -38,11 +40,13 @@ class Sampler(Spec):
 class Search(Spec):
     """Which designs there are, and which are good."""
 
-    space: dict[str, list[Any] | Range] = Field(min_length=1)
+    space: dict[str, list[Any] | Range] = Field({})
     """Dotted key -> two numbers, the ends of a range; a range with its scale; or values."""
     skip: tuple[str, ...] = ()
     """Conditions, as in a sweep; such points are never run."""
-    objectives: dict[str, Literal["min", "max"]] = Field(min_length=1, max_length=4)
+    question: AnyQuestion | None = None
+    """Instead of objectives: a question by its name."""
+    objectives: dict[str, Way] = Field({}, max_length=4)
     """Columns of the results table; means over repeats count."""
     constraints: tuple[str, ...] = ()
     """Conditions on columns that a design has to meet: `heat_k < 1`. Those that need no decoder
@@ -51,3 +55,18 @@ class Search(Spec):
     """A further condition; the cheapest design that meets it is written as a scenario."""
     sampler: Sampler = Sampler()
     budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Search:
+        if (self.question is None) == (not self.objectives):
+            raise ValueError("give objectives, or a question by its name, and not both")
+        if self.question is None and not self.space:
+            raise ValueError("space: name the keys that vary")
+        if self.question is not None and self.target is not None:
+            raise ValueError("a question is its own target; put the condition into constraints")
+        return self
+
+    @property
+    def aims(self) -> dict[str, Way]:
+        """The objectives, or the question's."""
+        return self.objectives if self.question is None else self.question.objectives()

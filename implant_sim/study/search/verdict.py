@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from implant_sim.study.expression import Chain, Condition, Literal, Name
+from implant_sim.study.expression import (
+    AllOf,
+    Chain,
+    Condition,
+    Literal,
+    Name,
+    parse_condition,  # noqa: F401 - of the examples
+)
+from sbtt_models.spec import measure
 
-__all__ = ["mean_row", "objectives_of", "violation_of"]
+__all__ = ["mean_row", "number_of", "objectives_of", "room_of", "violation_of"]
 
 
 def mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -27,10 +35,10 @@ def objectives_of(row: Mapping[str, Any], objectives: Mapping[str, str]) -> list
     """Values to be minimised; empty if one is not known."""
     found = []
     for column, way in objectives.items():
-        value = row.get(column)
-        if not isinstance(value, int | float) or not np.isfinite(value):
+        value = number_of(row.get(column))
+        if value is None:
             return []
-        found.append(float(value) if way == "min" else -float(value))
+        found.append(value if way == "min" else -value)
     return found
 
 
@@ -42,9 +50,51 @@ def violation_of(row: Mapping[str, Any], conditions: Iterable[Condition]) -> flo
 def _broken(row: Mapping[str, Any], condition: Condition) -> float:
     if condition.holds(row.get):
         return 0.0
-    match condition.root:
-        case Chain((Name(column), Literal(bound)), _):
-            value = row.get(column)
-            if isinstance(value, int | float) and isinstance(bound, int | float):
-                return max(abs(value - bound) / (abs(bound) or 1.0), 1e-9)
-    return 1.0
+    room = room_of(row, condition)
+    return 1.0 if room is None else max(-room, 1e-9)
+
+
+def room_of(row: Mapping[str, Any], condition: Condition) -> float | None:
+    """What is left to the bound, as a share of it; below 0 beyond it.
+
+    Parameters
+    ----------
+    row : mapping
+        Columns and keys, with their values.
+    condition : Condition
+
+    Returns
+    -------
+    float or None
+        To a bound of 0 the distance itself. Of several conditions in one the least room. None
+        where a column has no value, or for what compares no number with a bound.
+
+    Examples
+    --------
+    >>> room_of({"heat_k": 0.25}, parse_condition("heat_k < 1 K"))
+    0.75
+    """
+    return _room(row, condition.root)
+
+
+def _room(row: Mapping[str, Any], node: Any) -> float | None:
+    match node:
+        case AllOf(parts):
+            rooms = [_room(row, part) for part in parts]
+            return None if None in rooms else min(room for room in rooms if room is not None)
+        case Chain((Name(column), Literal(bound)), ("<" | "<=" | ">" | ">=" as operator,)):
+            value, bound = number_of(row.get(column)), number_of(bound)
+            if value is None or bound is None:
+                return None
+            side = 1.0 if operator.startswith("<") else -1.0
+            return side * (bound - value) / (abs(bound) or 1.0)
+    return None
+
+
+def number_of(value: Any) -> float | None:
+    """A number, or a quantity in SI; None for anything else, and what is not finite."""
+    found = measure(value) if isinstance(value, str) else (value, None)
+    number = None if found is None else found[0]
+    if isinstance(number, bool) or not isinstance(number, int | float) or not np.isfinite(number):
+        return None
+    return float(number)
