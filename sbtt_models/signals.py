@@ -130,11 +130,14 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """Spike counts of a population, with whatever truth is known about them."""
+    """Spike counts of a population, with whatever truth is known about them.
+
+    Or what a microscope makes of spikes: sizes of deconvolved calcium events.
+    """
 
     name: str
-    counts: Int32[np.ndarray, "trial bin channel"]
-    """Spikes per bin; 0 in padding and where not recorded."""
+    counts: Int32[np.ndarray, "trial bin channel"] | Float32[np.ndarray, "trial bin channel"]
+    """Spikes per bin, int32; or real values, float32. 0 in padding and where not recorded."""
     bin_s: float
     lengths: Int[np.ndarray, " trial"]
     """Bins that belong to each trial."""
@@ -178,6 +181,11 @@ class Recording:
                     f"{self.name}: {name} has shape {array.shape}, counts {self.counts.shape}"
                 )
         _check_external(self.name, self.external, self.counts)
+        if self.real and not np.isfinite(self.counts).all():
+            raise DataError(
+                f"{self.name}: some values are NaN or infinite (first at "
+                f"{first_at(~np.isfinite(self.counts))}); mark what is missing in `recorded`"
+            )
         last = max(
             int(part.max()) for part in (self.split.train, self.split.valid, self.split.test)
         )
@@ -190,6 +198,11 @@ class Recording:
         return self.counts.shape[2]
 
     @property
+    def real(self) -> bool:
+        """Whether the values are real numbers, read by a microscope, rather than counts."""
+        return self.counts.dtype.kind == "f"
+
+    @property
     def available(self) -> Bool[np.ndarray, "trial bin channel"]:
         """Entries that exist: inside their trial and not in a gap of the file."""
         inside = within(self.lengths, self.counts.shape[1])[:, :, None]
@@ -199,7 +212,7 @@ class Recording:
 
     @property
     def silent_channels(self) -> Int[np.ndarray, " silent"]:
-        """Channels that never fire: kept, but left out of means over channels."""
+        """Channels that never fire, or are 0 throughout: left out of means over channels."""
         return np.flatnonzero(~self.counts.any(axis=(0, 1)))
 
     def select_channels(self, channels: Int[np.ndarray, " kept"]) -> Recording:

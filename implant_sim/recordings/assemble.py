@@ -27,7 +27,8 @@ WINDOW_S = 2.0
 class Piece:
     """A contiguous stretch of a file: a trial, or a segment of a continuous recording."""
 
-    counts: Int32[np.ndarray, "bin channel"]
+    counts: Int32[np.ndarray, "bin channel"] | Float32[np.ndarray, "bin channel"]
+    """Spikes, or real values read by a microscope."""
     recorded: Bool[np.ndarray, "bin channel"] | None = None
     rates_hz: Float[np.ndarray, "bin channel"] | None = None
     expected: Float[np.ndarray, "bin channel"] | None = None

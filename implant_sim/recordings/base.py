@@ -79,6 +79,11 @@ class RecordingSource(Spec, ABC):
         """How large `load` will find it, where that is known without loading."""
         return None
 
+    @property
+    def imaged(self) -> bool:
+        """Whether `load` gives real values that a microscope has read, rather than spikes."""
+        return False
+
     @abstractmethod
     def load(self, root: Path) -> Recording:
         """Read or make the recording.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,18 +12,17 @@ from typing_extensions import override
 
 from implant_sim.recordings import splits
 from implant_sim.recordings.assemble import Draft, Piece, assemble, check_size
+from implant_sim.recordings.attractor import (
+    LONGEST_STEP,
+    Z_PEAK,
+    log_rate_weights,
+    lorenz_path,
+)
 from implant_sim.recordings.base import Declared, FileSplit, RecordingSource, Shares
 from sbtt_models.signals import Recording, Split
 from sbtt_models.spec import Hertz, Seconds
 
-__all__ = ["LorenzSource", "demo_latents", "lorenz_path"]
-
-Z_PEAK = 1.32
-"""Spectral peak of z of the correct system [cycles per unit of Lorenz time]: Welch's method, 64
-paths of 180 units, Runge-Kutta steps of 0.005, resolution 0.025."""
-_STEP = 0.005  # longest Runge-Kutta step, in units of Lorenz time
-_BURN_IN = 20.0  # units of Lorenz time from the random start to the attractor
-_State = tuple[Any, ...]  # x, y, z: three floats, or three arrays over paths
+__all__ = ["LorenzSource", "demo_latents"]
 
 
 class LorenzSource(RecordingSource):
@@ -141,70 +140,16 @@ class LorenzSource(RecordingSource):
     ) -> Float[np.ndarray, "path bin channel"]:
         """Mean rate in each bin [1/s]; weights and level make every channel's mean the same."""
         speed = self.frequency_hz / Z_PEAK
-        steps = max(1, int(np.ceil(self.bin_s * speed / _STEP)))
+        steps = max(1, int(np.ceil(self.bin_s * speed / LONGEST_STEP)))
         check_size((n_paths, n_bins * steps, 3), 8, "lorenz: path of the attractor")
         states = lorenz_path(rng, n_paths, n_bins * steps, self.bin_s * speed / steps)
         states -= states.mean(axis=(0, 1))
-        weights = rng.standard_normal((self.channels, 3))
-        covariance = np.cov(states.reshape(-1, 3).T)
-        deviation = np.sqrt(np.einsum("ci,ij,cj->c", weights, covariance, weights))
-        weights *= self.modulation / deviation[:, None]
+        weights = log_rate_weights(rng, states.reshape(-1, 3), self.channels, self.modulation)
         check_size((n_paths, n_bins, self.channels), 8, "lorenz rates")
         rates = np.zeros((n_paths, n_bins, self.channels))
         for k in range(steps):
             rates += np.exp(states[:, k::steps] @ weights.T)
         return rates * (self.mean_rate_hz / rates.mean(axis=(0, 1)))
-
-
-def lorenz_path(
-    rng: np.random.Generator, n_paths: int, n_steps: int, step: float
-) -> Float[np.ndarray, "path step dim"]:
-    """Follow the Lorenz system (10, 28, 8/3) on its attractor, by fourth-order Runge-Kutta.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Draws the initial states, which then burn in for 20 units of Lorenz time.
-    n_paths, n_steps : int
-        How many paths, how many states of each.
-    step : float
-        Lorenz time from one state to the next; at most 0.005 for the accuracy of the default.
-
-    References
-    ----------
-    .. [1] E. N. Lorenz, "Deterministic nonperiodic flow," J Atmos Sci 20:130-141, 1963.
-    """
-    start = rng.standard_normal((n_paths, 3)) * 5 + np.array([0.0, 0.0, 25.0])
-    # one path runs ten times faster on plain floats than on arrays of length one
-    state: _State = tuple(map(float, start[0])) if n_paths == 1 else tuple(start.T)
-    state = _follow(state, round(_BURN_IN / _STEP), _STEP, None)
-    path = np.empty((n_paths, n_steps, 3))
-    _follow(state, n_steps, step, path)
-    return path
-
-
-def _follow(
-    state: _State, n_steps: int, h: float, path: Float[np.ndarray, "path step dim"] | None
-) -> _State:
-    """Take Runge-Kutta steps of h, and note the states before each of them.
-
-    Written out: a function call for each slope would double the time.
-    """
-    x, y, z = state
-    for n in range(n_steps):
-        if path is not None:
-            path[:, n, 0], path[:, n, 1], path[:, n, 2] = x, y, z
-        x1, y1, z1 = 10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z
-        u, v, w = x + h / 2 * x1, y + h / 2 * y1, z + h / 2 * z1
-        x2, y2, z2 = 10 * (v - u), u * (28 - w) - v, u * v - 8 / 3 * w
-        u, v, w = x + h / 2 * x2, y + h / 2 * y2, z + h / 2 * z2
-        x3, y3, z3 = 10 * (v - u), u * (28 - w) - v, u * v - 8 / 3 * w
-        u, v, w = x + h * x3, y + h * y3, z + h * z3
-        x4, y4, z4 = 10 * (v - u), u * (28 - w) - v, u * v - 8 / 3 * w
-        x = x + h / 6 * (x1 + 2 * (x2 + x3) + x4)
-        y = y + h / 6 * (y1 + 2 * (y2 + y3) + y4)
-        z = z + h / 6 * (z1 + 2 * (z2 + z3) + z4)
-    return x, y, z
 
 
 def demo_latents(state: Float[np.ndarray, "condition 3"]) -> Float[np.ndarray, "condition 1000 3"]:

@@ -67,7 +67,7 @@ def counted(run: Run, summary: Summary) -> dict[int, Counted]:
             continue
         actions, energy_j = _actions(run, known.index)
         implant = known.scenario.implant
-        if actions and _agrees(actions, implant, energy_j):
+        if implant is not None and actions and _agrees(actions, implant, energy_j):
             seed = known.scenario.seed
             found[known.index] = Counted(point, implant, seed, actions, energy_j)
     return found

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from implant_sim.hardware.acquire import acquire
 from implant_sim.hardware.activity import Activity
 from implant_sim.hardware.energy import Ledger, price
+from implant_sim.hardware.imaging import image
 from implant_sim.hardware.verdict import Verdict, judge
 from implant_sim.recordings import AnyRecording, RecordingSource
 from implant_sim.study.keys import data_files, stage_seed
@@ -31,8 +32,9 @@ class Acquisition:
     offered: HeldOut
     stream: MaskedStream
     activity: Activity
-    ledger: Ledger
-    verdict: Verdict
+    ledger: Ledger | None = None
+    """None where a microscope has read the recording."""
+    verdict: Verdict | None = None
     dense: DenseTrials | None = None
     """What a decoder with `pretraining` learns from, in two stages."""
 
@@ -59,6 +61,8 @@ def acquisition(scenario: Scenario, repeat: int, root: Path) -> Acquisition:
     offered = hold_out(recording, scenario.score, repeat)
     given = drifted(scenario, repeat, offered.held_in)
     rng = np.random.default_rng(stage_seed(scenario.seed, repeat, "schedule"))
+    if scenario.implant is None:
+        return Acquisition(offered, *image(given, scenario.schedule, rng))
     stream, activity = acquire(given, scenario.implant, scenario.schedule, rng)
     if scenario.drift is not None and scenario.drift.note:
         activity = replace(activity, notes=(*activity.notes, scenario.drift.note))
@@ -102,7 +106,7 @@ def _dense_trials(
         np.random.default_rng(stage_seed(scenario.seed, repeat, stage))
         for stage in ("schedule", "dense trials")
     )
-    densely, done = acquire(recording, scenario.implant, rule.schedule, chance)
+    densely, done = acquire(recording, scenario.implanted, rule.schedule, chance)
     trials = rule.chosen(recording.split, which)
     dense = DenseTrials.of(stream, densely, trials)
     return dense, rule.charge(activity, done, recording, trials)

@@ -78,7 +78,9 @@ def collect(
 
 
 def compact(counts: Shaped[np.ndarray, " ..."]) -> Shaped[np.ndarray, " ..."]:
-    """Non-negative integers in the smallest type that holds them."""
+    """Non-negative integers in the smallest type that holds them; real values rounded."""
+    if counts.dtype.kind == "f":
+        return rounded(counts)
     top = int(counts.max()) if counts.size else 0
     return counts.astype(np.min_scalar_type(top))
 

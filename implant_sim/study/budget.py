@@ -102,8 +102,8 @@ def _budget(
     point: Point, name: str, counting: Future[Counted], prices: _Prices, with_tornado: bool
 ) -> Budget:
     title = f"point {point.index}: {axes_text(point.axes) or name}"
-    implant = point.scenario.implant
     try:
+        implant = point.scenario.implanted
         offer, activity = counting.result()
         activity = waited_for(activity, point.scenario.decoder)
         ledger = price(activity, implant, prices.of(implant))

@@ -87,9 +87,9 @@ def _settle(scenario: Scenario, shop: Shop) -> Scenario | str:
     if least_w > budget_w:
         return (
             f"schedule.power is {1e3 * budget_w:.4g} mW, and {least} of {channels} channels in a "
-            f"bin need {1e3 * least_w:.4g} mW on {scenario.implant.name}"
+            f"bin need {1e3 * least_w:.4g} mW on {scenario.implanted.name}"
         )
-    wires = np.unique(scenario.implant.groups(channels)).size
+    wires = np.unique(scenario.implanted.groups(channels)).size
 
     def power_w(k: int) -> float:
         try:
@@ -107,7 +107,7 @@ def _price(scenario: Scenario, schedule: Budgeted, shop: Shop) -> tuple[int, flo
     key = shop.keys.of(alone, shop.offers.step_s(alone))
     offer, activity = shop.offers.count(alone, key)
     activity = waited_for(activity, scenario.decoder)
-    ledger = price(activity, scenario.implant, shop.prices.of(scenario.implant))
+    ledger = price(activity, scenario.implanted, shop.prices.of(scenario.implanted))
     return offer.n_channels, ledger.power_w
 
 

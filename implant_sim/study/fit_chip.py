@@ -52,7 +52,7 @@ def fit_chip(scenario: str, overrides: Sequence[str], measured: Path, out: Path)
         )
     point = study.points[0].scenario
     got = acquisition(point, 0, study.root)
-    found = calibrate(point.implant, powers, got.activity)
+    found = calibrate(point.implanted, powers, got.activity)
     write_text(out, _as_yaml(found))
     return {
         "parameters": [

@@ -163,7 +163,12 @@ class DataKeys:
         Recording, schedule, dense trials, drift, seed, channels held out, and of the implant all
         that is not declared to be a price.
         """
-        implant = scenario.implant
+        if (implant := scenario.implant) is None:
+            return (
+                ("recording", self._text(scenario.recording, False)),
+                ("schedule", self._text(scenario.schedule, False)),
+                ("chance", repr((scenario.seed, scenario.score.held_out))),
+            )
         looks = implant.looks_at_signal
         blocks = (
             (name, self._text(block, looks))
@@ -207,7 +212,7 @@ def data_key(scenario: Scenario, step_s: float) -> str:
 
 def price_key(scenario: Scenario) -> str:
     """Name what is paid for it: all of the implant that is not part of :func:`data_key`."""
-    implant = scenario.implant
+    implant = scenario.implanted
     looks = implant.looks_at_signal
     parts = {"implant": implant.model_dump(mode="json", include=set(implant.price_fields))}
     for name in type(implant).model_fields:

@@ -90,7 +90,7 @@ class Offers:
 
     def _count(self, scenario: Scenario, key: DataKey) -> Counted:
         """Count all trials as `schedule` samples them."""
-        implant, schedule = scenario.implant, scenario.schedule
+        implant, schedule = scenario.implanted, scenario.schedule
         shared = tuple(part for part in key if part[0] not in ("radio", "limits"))
         with self._lock:
             place = self._taken.setdefault(shared, _Place(Lock()))
@@ -119,7 +119,7 @@ class Offers:
             limits.refuse_counting(need, scenario.time_limit_s)
 
         streams = tuple(_chance(scenario).spawn(4))
-        return offer, take(offer, scenario.implant, scenario.schedule, streams, allow)
+        return offer, take(offer, scenario.implanted, scenario.schedule, streams, allow)
 
     def _forget(self) -> None:
         """Keep what was sampled last, up to some bins in all."""

@@ -60,19 +60,19 @@ def program(scenario: str, overrides: Sequence[str], form: Form, out: Path) -> d
     point = study.points[0].scenario
     recording = hold_out(point.recording.load(study.root), point.score, 0).held_in
     rng = np.random.default_rng(stage_seed(point.seed, 0, "schedule"))
-    planned = plan(recording, point.implant, point.schedule, rng)
+    planned = plan(recording, point.implanted, point.schedule, rng)
     if planned.choice_bit is not None or planned.least_change is not None:
         raise SpecError(
             f"schedule.kind: {point.schedule.kind} follows the data, so that there is no pattern "
             "to write down; choose one that does not"
         )
-    step_s = Grid.of(recording, point.schedule, point.implant).step_s
+    step_s = Grid.of(recording, point.schedule, point.implanted).step_s
     n_period = export.period(planned.sampled)
     sampled = planned.sampled[:n_period]
     if form == "table":
         content = export.table(sampled).encode()
     elif form == "rhd":
-        content = intan.rhd(sampled, step_s, point.implant.adc.sample_rate_hz).encode()
+        content = intan.rhd(sampled, step_s, point.implanted.adc.sample_rate_hz).encode()
     else:
         content = export.rom(sampled, step_s)
         if out.suffix.lower() in _HEX:

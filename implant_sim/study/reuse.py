@@ -107,7 +107,8 @@ def _digest(got: Acquisition, beginning: Beginning | None) -> str:
 
 def hardware_of(scenario: Scenario, got: Acquisition) -> dict[str, Any]:
     """The columns of a point that need no decoder."""
-    spread = power_band(scenario.implant, got.activity, scenario.seed)
+    implant = scenario.implant
+    spread = None if implant is None else power_band(implant, got.activity, scenario.seed)
     return hardware_row(got.offered.held_in, got.activity, got.ledger, got.verdict, spread)
 
 

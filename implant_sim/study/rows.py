@@ -34,11 +34,21 @@ _DRAWS = 2000
 def hardware_row(
     recording: Recording | Population,
     activity: Activity,
-    ledger: Ledger,
-    verdict: Verdict,
+    ledger: Ledger | None,
+    verdict: Verdict | None,
     spread: Band | None = None,
 ) -> dict[str, Any]:
     """The columns of the results table that need no decoder."""
+    return {
+        **_sampled_columns(recording, activity),
+        **_priced_columns(recording.bin_s, ledger, verdict, spread),
+        "detection_probability": activity.detection_probability,
+        "false_hz": activity.false_hz,
+        **_schedule_columns(activity.coverage),
+    }
+
+
+def _sampled_columns(recording: Recording | Population, activity: Activity) -> dict[str, Any]:
     return {
         "recording": recording.name,
         "n_channels": recording.n_channels,
@@ -46,11 +56,21 @@ def hardware_row(
         "sampled_fraction": activity.sampled_fraction,
         "bin_s": recording.bin_s,
         "sample_rate_hz": activity.sample_rate_hz,
+    }
+
+
+def _priced_columns(
+    bin_s: float, ledger: Ledger | None, verdict: Verdict | None, spread: Band | None
+) -> dict[str, Any]:
+    """Empty where there is no implant."""
+    if ledger is None or verdict is None:
+        return {}
+    return {
         "link_rate_bps": verdict.link_rate_bps,
         "side_info_bps": verdict.side_info_bps,
         "packet_loss": verdict.packet_loss,
         "latency_s": verdict.latency_s,
-        "energy_per_bin_j": ledger.power_w * recording.bin_s,
+        "energy_per_bin_j": ledger.power_w * bin_s,
         "power_w": ledger.power_w,
         **ledger.columns,
         "power_p10_w": None if spread is None else spread.power.p10_w,
@@ -61,9 +81,6 @@ def hardware_row(
         "within_limits": verdict.within_limits,
         "limited_by": verdict.limited_by,
         "margin": verdict.margin,
-        "detection_probability": activity.detection_probability,
-        "false_hz": activity.false_hz,
-        **_schedule_columns(activity.coverage),
     }
 
 
@@ -97,8 +114,10 @@ def _drawn(implant: str, seed: int) -> PriceDraws:
     return draw_prices(Implant.model_validate_json(implant), _DRAWS, rng)
 
 
-def energy_rows(ledger: Ledger) -> list[dict[str, Any]]:
-    """The ledger, as rows of the energy table."""
+def energy_rows(ledger: Ledger | None) -> list[dict[str, Any]]:
+    """The ledger, as rows of the energy table; none where there is no implant."""
+    if ledger is None:
+        return []
     return [
         {
             "component": row.component,

@@ -55,8 +55,9 @@ class Scenario(Spec):
     """Seeds schedule, link, initial weights and batches; repeats count up from it."""
     repeats: int = Field(1, ge=1, le=1000)
     recording: AnyRecording
-    implant: Implant
-    """A block, or the path of a YAML file that holds one."""
+    implant: Implant | None = None
+    """A block, or the path of a YAML file that holds one. None where a microscope has read the
+    recording."""
     schedule: AnySchedule
     decoder: AnyDecoder
     training: Training = Training()
@@ -75,6 +76,40 @@ class Scenario(Spec):
     """A grid: dotted key -> values, or a range. A value may be a whole block, with a `label`."""
     search: Search | None = None
     """Instead of a sweep: which designs there are, and which are good."""
+
+    @model_validator(mode="after")
+    def _implanted_or_imaged(self) -> Scenario:
+        if not self.recording.imaged:
+            if self.implant is None:
+                raise ValueError(
+                    "'implant' is missing: a block, or a path such as implants/NAME.yaml"
+                )
+            return self
+        given = [
+            name for name in ("implant", "pretraining", "drift", "search") if getattr(self, name)
+        ]
+        if given:
+            raise ValueError(
+                f"{' and '.join(given)}: a microscope has read this recording, and there is no "
+                "implant to price; leave it out"
+            )
+        return self
+
+    @property
+    def implanted(self) -> Implant:
+        """The implant.
+
+        Raises
+        ------
+        SpecError
+            Where there is none.
+        """
+        if self.implant is None:
+            raise SpecError(
+                f"recording.kind: {self.recording.kind} was read by a microscope, and there is no "
+                "implant to price; choose a recording of spikes, or `run` for its scores"
+            )
+        return self.implant
 
     @model_validator(mode="after")
     def _tunable(self) -> Scenario:

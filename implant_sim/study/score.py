@@ -217,6 +217,8 @@ def _rates(
 
 def _withheld_scores(case: _Case, rates_of: RatesOf) -> dict[str, float | None]:
     """The scoring pass: what does the decoder say about entries that it did not see?"""
+    if case.recording.real:  # likelihoods of counts say nothing of them
+        return dict.fromkeys(("nll", "bits_per_spike", "bits_per_spike_all"))
     recording, test = case.recording, case.recording.split.test
     entries = withheld_entries(recording, case.options, case.repeat)[test]
     offered = case.stream.trials(test)

@@ -57,7 +57,8 @@ class HeldOut:
 def recording_digest(recording: Recording) -> str:
     """Name a recording by its counts and trial lengths, so that equal data give equal draws."""
     digest = hashlib.sha256(repr(recording.counts.shape).encode())
-    digest.update(np.ascontiguousarray(recording.counts, dtype="<i4").tobytes())
+    kind = "<f4" if recording.real else "<i4"
+    digest.update(np.ascontiguousarray(recording.counts, dtype=kind).tobytes())
     digest.update(np.ascontiguousarray(recording.lengths, dtype="<i8").tobytes())
     return digest.hexdigest()
 
@@ -95,6 +96,11 @@ def hold_out(recording: Recording, options: ScoreOptions, repeat: int) -> HeldOu
     """
     if options.held_out == 0:
         return HeldOut(recording, np.zeros(0, int), None)
+    if recording.real:
+        raise DataError(
+            f"{recording.name}: holds real values, and co_bps is a score of spike counts; leave "
+            "score.held_out at 0"
+        )
     train = recording.split.train
     means = metrics.channel_means(recording.counts[train], where=recording.available[train])
     firing = np.setdiff1d(np.arange(recording.n_channels), recording.silent_channels)

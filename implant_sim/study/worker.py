@@ -105,7 +105,7 @@ def _base_row(job: Job) -> dict[str, Any]:
     return {
         "scenario": scenario.name,
         "recording": scenario.recording.kind,
-        "implant": scenario.implant.name,
+        "implant": scenario.implant.name if scenario.implant else None,
         "decoder": scenario.decoder.kind,
         "schedule": scenario.schedule.kind,
         "seed": scenario.seed + job.entry.repeat,

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from scipy.integrate import solve_ivp
 from scipy.signal import welch
 
-from implant_sim.recordings.lorenz import Z_PEAK, LorenzSource, demo_latents, lorenz_path
+from implant_sim.recordings.attractor import Z_PEAK, lorenz_path
+from implant_sim.recordings.lorenz import LorenzSource, demo_latents
 
 HERE = Path()
 

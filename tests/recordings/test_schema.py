@@ -26,7 +26,9 @@ def test_a_member_has_one_method_and_a_kind(member):
 
 def test_kinds_are_those_promised():
     kinds = {member.model_fields["kind"].default for member in MEMBERS}
-    assert kinds == {"lorenz", "poisson", "hdf5", "npz", "mat", "lfads_h5", "nlb", "nwb"}
+    assert kinds == {
+        "lorenz", "lorenz_calcium", "poisson", "hdf5", "npz", "mat", "lfads_h5", "nlb", "nwb",
+    }  # fmt: skip
 
 
 def test_json_schema_is_made():

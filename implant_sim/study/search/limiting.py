@@ -154,7 +154,7 @@ def _made(number: _Number, factor: float) -> tuple[Scenario, float | str] | None
 def _numbers(
     root: Path, scenario: Scenario, tree: Node, varied: tuple[str, ...]
 ) -> Iterator[_Number]:
-    implant = scenario.implant
+    implant = scenario.implanted
     priced = {f"implant.{found.key}": found for found in parameters(implant)}
     for key, found in priced.items():
         if key in varied:

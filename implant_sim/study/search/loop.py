@@ -243,7 +243,7 @@ def _hardware_key(key: str) -> str:
 def _base(scenario: Scenario) -> dict[str, Any]:
     return {
         "scenario": scenario.name,
-        "implant": scenario.implant.name,
+        "implant": scenario.implant.name if scenario.implant else None,
         "decoder": scenario.decoder.kind,
         "schedule": scenario.schedule.kind,
         "seed": scenario.seed,

@@ -89,7 +89,7 @@ class LongestBattery(Question):
     @override
     def lacks(self, scenario: Scenario, keys: Sequence[str]) -> str:
         varied = any(key == "implant" or key.startswith("implant.power") for key in keys)
-        if varied or scenario.implant.power.battery is not None:
+        if varied or scenario.implanted.power.battery is not None:
             return ""
         return (
             "the implant has no battery; give it one: "
