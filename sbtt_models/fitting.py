@@ -41,8 +41,9 @@ def fit(  # noqa: PLR0913 - what may be left out is named
         Called with (epochs done, most epochs).
     start : Fitted, optional
         An earlier fit of the same network: training begins with its weights.
-    adapt : {"all", "encoder", "read_in"}
-        What learns then; all else of the network stays as it was.
+    adapt : {"all", "encoder", "read_in", "channels"}
+        What learns then; all else of the network stays as it was. ``channels``: read-in and
+        read-out.
     folder : pathlib.Path, optional
         Where a training keeps what it needs to go on after a crash, if
         ``training.checkpoint_every`` asks for it. The same call with the same folder goes on.

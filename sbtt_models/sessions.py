@@ -19,14 +19,16 @@ from jaxtyping import Float32, Int, Shaped
 
 from sbtt_models.alignment import Alignment
 from sbtt_models.decoders.base import NeuralSpec
+from sbtt_models.device import seeded
 from sbtt_models.fitting import fit
 from sbtt_models.online import Online
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.spec import DataError, SpecError
 from sbtt_models.trained import FittedNetwork
 from sbtt_models.training import Training
+from sbtt_models.windows import window_of
 
-__all__ = ["FittedSession", "fit_sessions", "join"]
+__all__ = ["FittedSession", "add_session", "fit_sessions", "join"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +152,61 @@ def fit_sessions(
     if not isinstance(whole, FittedNetwork):
         raise SpecError(f"fit_sessions: {decoder.kind} is no network")
     return [FittedSession(whole, part) for part in parts]
+
+
+def add_session(
+    fitted: FittedSession,
+    stream: MaskedStream,
+    training: Training | None = None,
+    *,
+    seed: int = 0,
+    **setting: Any,
+) -> FittedSession:
+    """Add a session to a trained core: its read-in and read-out learn, all else stays as it was.
+
+    Parameters
+    ----------
+    fitted : FittedSession
+        Any of those that share the core; none of them changes.
+    stream : MaskedStream
+        The new session, of any channels; bins and windows as in the others.
+    training : Training, optional
+        As for :func:`sbtt_models.fit`.
+    seed : int
+        Seeds the first weights of read-in and read-out, and the training.
+    **setting
+        ``device``, ``progress``, ``folder`` as for :func:`sbtt_models.fit`.
+
+    Returns
+    -------
+    FittedSession
+        Of a network of its own, with the core's weights.
+
+    Raises
+    ------
+    SpecError
+        If the core is made for other windows.
+    """
+    whole = fitted.whole
+    spec, n_bins = whole.spec, window_of(stream)
+    alone = torch.from_numpy(spec.likelihood.start(stream.trials(stream.split.train)))
+    with seeded(seed, torch.device("cpu")):
+        network = spec.network(alone, n_bins, 0)
+    with torch.device("meta"):
+        wider = spec.network(torch.zeros(len(alone) + 1), n_bins, 0).state_dict()
+    weights, theirs = network.state_dict(), whole.network.state_dict()
+    core = {n: theirs[n] for n, v in weights.items() if v.shape == wider[n].shape}
+    if any(value.shape != weights[name].shape for name, value in core.items()):
+        raise SpecError(
+            f"add_session: windows of {n_bins} bins, but the core was trained with "
+            f"{whole.window_bins}; window the stream alike"
+        )
+    network.load_state_dict(weights | core)
+    start = replace(whole, network=network, n_channels=stream.n_channels)
+    own = fit(spec, stream, training, seed=seed, start=start, adapt="channels", **setting)
+    if not isinstance(own, FittedNetwork):
+        raise SpecError(f"add_session: {spec.kind} is no network")
+    return FittedSession(own, slice(0, stream.n_channels))
 
 
 def join(streams: Sequence[MaskedStream]) -> tuple[MaskedStream, list[slice]]:

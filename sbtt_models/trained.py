@@ -205,6 +205,11 @@ def _difference(network: Network, spec: NeuralSpec, start: FittedNetwork, name: 
 
 def freeze_all_but(network: Network, adapt: Adapt) -> None:
     """Let only a part of a network learn."""
-    parts = {"all": ("",), "encoder": network.encoder_parts, "read_in": network.read_in_parts}
+    parts = {
+        "all": ("",),
+        "encoder": network.encoder_parts,
+        "read_in": network.read_in_parts,
+        "channels": (*network.read_in_parts, *network.read_out_parts),
+    }
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name.startswith(parts[adapt]))

@@ -21,8 +21,9 @@ from sbtt_models.training import Training
 
 __all__ = ["Adapt", "DecoderSpec", "Fitted", "NeuralSpec", "Progress", "Setting"]
 
-Adapt: TypeAlias = Literal["all", "encoder", "read_in"]
-"""The part of a network that learns."""
+Adapt: TypeAlias = Literal["all", "encoder", "read_in", "channels"]
+"""The part of a network that learns; `channels`: its first and its last layer, whose weights are
+those of single channels."""
 
 Progress = Callable[[int, int], None]
 """Called after each epoch with the epochs done and the most there can be."""

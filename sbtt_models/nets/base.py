@@ -49,6 +49,8 @@ class Network(nn.Module):
     """How the names of the encoder's parameters begin: what turns samples into latents."""
     read_in_parts: ClassVar[tuple[str, ...]] = ()
     """How those of the read-in begin: the first weights that samples are multiplied with."""
+    read_out_parts: ClassVar[tuple[str, ...]] = ("readout.",)
+    """How those of the read-out begin: the last weights."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import sbtt_models
+from sbtt_models.batches import Batch
 from sbtt_models.decoders import (
     GPFA,
     LFADS,
@@ -27,6 +28,8 @@ from sbtt_models.decoders import (
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.decoders.lfads import Controller, InitialCondition
 from sbtt_models.losses import selective_loss
+from sbtt_models.nets.base import Inferred
+from sbtt_models.objective import Objective
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.spec import DataError, DivergedError, SpecError
 from sbtt_models.training import Training
@@ -176,6 +179,43 @@ def test_every_parameter_learns(spec: NeuralSpec) -> None:
     ]
     # the published generator listens to a channel that is always 0
     assert idle == (["generator.weight_ih_l0"] if spec.kind == "autoencoder" else [])
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.3])
+@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+def test_what_is_not_observed_teaches_exactly_nothing(spec: NeuralSpec, hidden: float) -> None:
+    """Whatever stands at unobserved entries, counts or rates: loss and gradients stay, bitwise."""
+    data = stream()
+    counts, exposure = torch.tensor(data.counts).float(), torch.tensor(data.exposure)
+    gone = exposure == 0
+    torch.manual_seed(0)
+    network = spec.network(torch.zeros(4), 12, 0)
+
+    def step(spoil: float) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        torch.manual_seed(1)
+        told = []
+
+        def infer(_: torch.Tensor, *rest: torch.Tensor) -> Inferred:
+            found = network(shown[0] * (rest[0] > 0), *rest)  # the stream itself holds zeros there
+            told.append(found.read_out + spoil * gone)
+            told[0].retain_grad()
+            return replace(found, read_out=told[0])
+
+        objective = Objective(hidden, 1.0, torch.Generator().manual_seed(0), network.head)
+        batch = Batch(torch.where(gone, torch.full_like(counts, 9 * spoil), counts), exposure)
+        shown = [counts]
+        network.zero_grad()
+        terms = objective.terms(infer, batch)
+        sum(terms.values()).backward()
+        return terms["nll"], told[0].grad, {n: p.grad for n, p in network.named_parameters()}
+
+    (loss, given, grads), (other, spoilt, others) = step(0.0), step(80.0)
+    assert torch.equal(loss, other)
+    assert not given[gone].any()
+    assert torch.equal(given, spoilt)
+    assert given[~gone].any()
+    for name, grad in grads.items():
+        assert grad is others[name] is None or torch.equal(grad, others[name]), name
 
 
 @pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)

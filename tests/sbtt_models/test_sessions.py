@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from sbtt_models.alignment import Alignment
-from sbtt_models.sessions import fit_sessions, join
+from sbtt_models.sessions import add_session, fit_sessions, join
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.spec import DataError, SpecError
+from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import NEURAL, QUICK
 
 
@@ -100,3 +101,43 @@ def test_sessions_that_do_not_go_together_are_refused() -> None:
         fit_sessions(spec, [one, one], QUICK, conditions=labels)
     with pytest.raises(SpecError, match="Poisson likelihood and no held_out"):
         fit_sessions(spec.model_copy(update={"held_out": (1,)}), [one], QUICK)
+
+
+@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+def test_a_new_session_learns_by_its_read_in_and_read_out_alone(spec) -> None:
+    fitted = fit_sessions(spec, SESSIONS[:2], QUICK, align=0)
+    whole = fitted[0].whole
+    before = {name: value.clone() for name, value in whole.network.state_dict().items()}
+    rules = QUICK.model_copy(update={"learning_rate": 0.05})
+    new = session(6, 5, 40)  # one channel less than the others have together
+    added = add_session(fitted[0], new, rules, seed=3)
+    assert added.rates(new).shape == new.counts.shape
+    own = added.whole.network.state_dict()
+    apart = (*whole.network.read_in_parts, *whole.network.read_out_parts)
+    for name, value in own.items():
+        assert torch.equal(before[name], whole.network.state_dict()[name]), name
+        if not name.startswith(apart):
+            assert torch.equal(value, before[name]), name
+    assert own["readout.weight"].shape[0] == 6
+    again = add_session(fitted[1], new, rules, seed=3).whole.network.state_dict()
+    assert all(torch.equal(own[name], again[name]) for name in own)
+
+
+def test_a_trained_core_helps_a_session_that_is_short() -> None:
+    """Read-in and read-out on a trained core infer more than on a core that knows nothing."""
+    rules = Training(epochs=40, batch_size=8, ramp_epochs=2, learning_rate=0.01)
+    spec, new = NEURAL["state_space"], session(6, 5, 12)
+    cores = [
+        fit_sessions(spec, [session(5, seed, 80) for seed in (1, 2)], one, align=0)[0]
+        for one in (rules, rules.model_copy(update={"epochs": 1, "learning_rate": 1e-9}))
+    ]
+    trained, blank = (
+        min(row["valid_loss"] for row in add_session(core, new, rules).history) for core in cores
+    )
+    assert trained < blank
+
+
+def test_a_session_of_other_windows_is_refused_where_the_core_knows_its_bins() -> None:
+    core = fit_sessions(NEURAL["transformer"], SESSIONS[:1], QUICK, align=0)[0]
+    with pytest.raises(SpecError, match="windows of 20 bins, but the core was trained with 10"):
+        add_session(core, session(4, 0, 12, 20), QUICK)
