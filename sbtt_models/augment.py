@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sbtt_models.batches import StreamOnDevice
@@ -21,6 +21,7 @@ from sbtt_models.training import Training
 
 __all__ = [
     "Augmentation",
+    "Spikes",
     "held_samples",
     "hidden_from",
     "jittered",
@@ -37,15 +38,20 @@ class Augmentation:
     """All of it, in order: spikes are jittered, trials shifted, entries set aside."""
 
     training: Training
-    most: int
-    """Spikes in the fullest bin."""
     noise: torch.Generator
+    spikes: Spikes | None
+    """Of the training data, where they are jittered."""
+
+    @classmethod
+    def of(cls, training: Training, data: StreamOnDevice, noise: torch.Generator) -> Augmentation:
+        """Prepare for the epochs of a training."""
+        return cls(training, noise, Spikes.of(data.counts) if training.jitter_bins else None)
 
     def epoch(self, data: StreamOnDevice) -> StreamOnDevice:
         """The training data of one epoch."""
-        if self.training.jitter_bins:
+        if self.spikes is not None:
             counts = jittered(
-                data.counts, data.exposure, self.training.jitter_bins, self.most, self.noise
+                data.counts, data.exposure, self.training.jitter_bins, self.spikes, self.noise
             )
             data = replace(data, counts=counts)
         if self.training.shift_bins:
@@ -55,38 +61,49 @@ class Augmentation:
         return data
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spikes:
+    """Each spike of a stream that can be moved by itself; found once, moved in every epoch."""
+
+    place: Int[Tensor, " spike"]
+    """Of its entry in the flat stream."""
+    bin: Int[Tensor, " spike"]
+
+    @classmethod
+    def of(cls, counts: Float[Tensor, "trial bin channel"]) -> Spikes:
+        """Find them; of an entry with more than 64 the rest is left out."""
+        single = counts.clamp(max=_MOST_SPIKES).long().flatten()
+        place = torch.arange(single.numel(), device=counts.device).repeat_interleave(single)
+        return cls(place, place // counts.shape[2] % counts.shape[1])
+
+
 def jittered(
     counts: Float[Tensor, "trial bin channel"],
     exposure: Float[Tensor, "trial bin channel"],
     n_bins: int,
-    most: int,
+    spikes: Spikes,
     generator: torch.Generator,
 ) -> Float[Tensor, "trial bin channel"]:
     """Move each spike by up to `n_bins`, to an observed bin of its channel and trial.
 
-    A spike whose place would not be observed stays; so counts are conserved. Each moves alone; of
-    a bin with more than 64 spikes the rest stays.
+    A spike whose place would not be observed stays; so counts are conserved. Each moves alone.
 
     Parameters
     ----------
-    most : int
-        Spikes in the fullest bin, so that nothing is read back from an accelerator.
+    spikes : Spikes
+        Of these counts.
     """
-    result = counts.clone()
-    total = counts.shape[1]
-    bins = torch.arange(total, device=counts.device)[None, :, None]
-    for spike in range(min(most, _MOST_SPIKES)):
-        draw = torch.randint(
-            -n_bins, n_bins + 1, counts.shape, generator=generator, device=generator.device
-        ).to(counts.device)
-        place = bins + draw
-        inside = (place >= 0) & (place < total)
-        place = place.clamp(0, total - 1)
-        moves = (counts > spike) & inside & (exposure.gather(1, place) > 0)
-        moved = moves.to(counts.dtype)
-        result.sub_(moved)
-        result.scatter_add_(1, place, moved)
-    return result
+    total, n_channels = counts.shape[1:]
+    draw = torch.randint(
+        -n_bins, n_bins + 1, spikes.bin.shape, generator=generator, device=generator.device
+    ).to(counts.device)
+    at = spikes.bin + draw
+    draw *= (at >= 0) & (at < total)
+    draw *= exposure.flatten()[spikes.place + draw * n_channels] > 0
+    one = torch.ones_like(spikes.place, dtype=counts.dtype)
+    result = counts.flatten()  # sums of whole numbers: exact in any order
+    result = result.scatter_add(0, spikes.place, -one)
+    return result.scatter_add_(0, spikes.place + draw * n_channels, one).view(counts.shape)
 
 
 def shifted(data: StreamOnDevice, n_bins: int, generator: torch.Generator) -> StreamOnDevice:

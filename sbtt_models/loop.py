@@ -55,11 +55,11 @@ class Loop:
         over_all = training.loss_over == "all"
         rescale = spec.rescales == "observed"
         self.objective = Objective(hidden, scale, noise, network.head, shown, over_all, rescale)
-        self.augmentation = Augmentation(training, int(stream.counts.max()), noise)
         self.stride = max(n_bins // 2, 1)
         windows = cut(stream.lengths, stream.split.train, n_bins, self.stride)
         samples = None if held is None else Samples(data, held, windows)
         self.taught = data if samples is None else samples.without
+        self.augmentation = Augmentation.of(training, self.taught, noise)
         valid = cut(stream.lengths, stream.split.valid, n_bins, self.stride)
         self.validation = Validation(data, valid, training.withheld_validation, samples)
         self.learning = [p for p in network.parameters() if p.requires_grad]

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 import sbtt_models
-from sbtt_models.augment import held_samples, jittered, shifted, thinned
+from sbtt_models.augment import Spikes, held_samples, jittered, shifted, thinned
 from sbtt_models.batches import Batch, StreamOnDevice
 from sbtt_models.learning_rate import LearningRate
 from sbtt_models.objective import Objective
@@ -29,7 +29,7 @@ def on_device(data=None):
 
 def test_jitter_conserves_counts_and_lands_where_something_is_observed():
     data = on_device()
-    moved = jittered(data.counts, data.exposure, 3, int(data.counts.max()), generator())
+    moved = jittered(data.counts, data.exposure, 3, Spikes.of(data.counts), generator())
     assert torch.equal(moved.sum(1), data.counts.sum(1))
     assert (moved >= 0).all()
     assert not moved[data.exposure == 0].any()
@@ -40,7 +40,7 @@ def test_jitter_conserves_counts_and_lands_where_something_is_observed():
 def test_a_jittered_spike_moves_no_further_than_it_may(n_bins):
     counts = torch.zeros(400, 9, 1)
     counts[:, 4] = 2
-    moved = jittered(counts, torch.ones_like(counts), n_bins, 2, generator())
+    moved = jittered(counts, torch.ones_like(counts), n_bins, Spikes.of(counts), generator())
     reached = moved.sum(0)[:, 0]
     assert reached.sum() == 800
     assert (reached[4 - n_bins : 5 + n_bins] > 800 / (2 * n_bins + 1) - 80).all()
@@ -52,7 +52,7 @@ def test_a_jittered_spike_moves_no_further_than_it_may(n_bins):
 def test_a_spike_with_nowhere_to_go_stays():
     counts = torch.zeros(50, 9, 1)
     counts[:, 4] = 3
-    moved = jittered(counts, (counts > 0).float(), 2, 3, generator())
+    moved = jittered(counts, (counts > 0).float(), 2, Spikes.of(counts), generator())
     assert torch.equal(moved, counts)
 
 
@@ -284,3 +284,13 @@ def test_a_bin_without_samples_stays_empty_and_less_than_one_channel_counts_as_o
     exposure = torch.tensor([[[0.25, 0.0, 0.0], [1.0, 0.5, 0.0]]])
     counts = torch.tensor([[[2.0, 0.0, 0.0], [2.0, 3.0, 0.0]]])
     assert rescaled(counts, exposure).tolist() == [[[6.0, 0.0, 0.0], [4.0, 6.0, 0.0]]]
+
+
+def test_of_a_crowded_bin_the_first_spikes_move_and_the_rest_stays():
+    counts = torch.zeros(1, 3, 2)
+    counts[0, 1, 1] = 100
+    moved = jittered(counts, torch.ones_like(counts), 1, Spikes.of(counts), generator())
+    assert moved.sum() == 100
+    assert moved[0, 1, 1] >= 36
+    assert (moved[0, :, 1] > 0).all()
+    assert not moved[..., 0].any()
