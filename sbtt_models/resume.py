@@ -104,7 +104,8 @@ def put_back(
         fits = number.isdigit() and int(number) < len(parameters)
         if not fits or (name != "step" and array.shape != tuple(parameters[int(number)].shape)):
             raise DataError(f"checkpoint: moments {key!r:.40} fit no parameter")
-        state.setdefault(int(number), {})[name] = torch.from_numpy(array)
+        # a copy: the optimiser works in place, and others may go on from the same arrays
+        state.setdefault(int(number), {})[name] = torch.from_numpy(array).clone()
     optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
 
 

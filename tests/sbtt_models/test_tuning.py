@@ -10,7 +10,9 @@ from pydantic import ValidationError
 import sbtt_models
 from sbtt_models import population
 from sbtt_models.decoders import Kalman
+from sbtt_models.decoders.base import Setting
 from sbtt_models.spec import DivergedError, SpecError
+from sbtt_models.train import advance
 from sbtt_models.training import Training
 from sbtt_models.tuning import Range, Tuning, changed
 from tests.sbtt_models.test_decoders import SMALL, stream
@@ -86,6 +88,19 @@ def test_an_executor_gives_what_one_after_the_other_gives(tuned):
 def test_processes_give_what_one_after_the_other_gives(tuned, workers):
     with ProcessPoolExecutor(workers, get_context("spawn")) as executor:
         same(tuned, sbtt_models.tune(SPEC, stream(), TRAINING, QUICK, executor, seed=5))
+
+
+def test_two_members_that_go_on_from_one_do_not_disturb_each_other():
+    """A state belongs to whoever took it over, moments of the optimiser included."""
+    setting = Setting(3, "cpu")
+    first = advance(SPEC, stream(), TRAINING.model_copy(update={"epochs": 2}), setting, None)
+    before = {name: array.copy() for name, array in first.arrays.items()}
+    longer = TRAINING.model_copy(update={"epochs": 4})
+    one, two = (advance(SPEC, stream(), longer, setting, first) for _ in range(2))
+    for name, array in before.items():
+        assert np.array_equal(first.arrays[name], array), name
+        assert np.array_equal(one.arrays[name], two.arrays[name]), name
+    assert one.facts["history"] == two.facts["history"]
 
 
 class Killed(BaseException):
