@@ -24,10 +24,10 @@ Look = Callable[
 
 RowFilter = Callable[
     [Float[np.ndarray, "sequence channel"], Float[np.ndarray, "sequence channel"]],
-    Float[np.ndarray, "sequence channel"] | None,
+    Float[np.ndarray, "sequence told"] | None,
 ]
-"""Counts and exposure of the next bin -> rates of the bin a look-ahead before it, once there is
-one. It remembers what it was given."""
+"""Counts and exposure of the next bin -> rates, or what else is told, of the bin a look-ahead
+before it, once there is one. It remembers what it was given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,14 +92,14 @@ class ChainFilter:
 
 def filtered_rates(
     step: RowFilter, batch: Batch, lookahead: int
-) -> Float[np.ndarray, "sequence bin channel"]:
-    """Rates of every bin of a batch, by a filter that waits for `lookahead` bins. [spikes/bin]"""
+) -> Float[np.ndarray, "sequence bin told"]:
+    """What a filter that waits for `lookahead` bins tells of every bin of a batch."""
     n_sequences, n_bins, n_channels = batch.counts.shape
     nothing = np.zeros((n_sequences, n_channels))
-    rates = np.empty(batch.counts.shape)
+    told = []
     for t in range(n_bins + lookahead):
         seen = (batch.counts[:, t], batch.exposure[:, t]) if t < n_bins else (nothing, nothing)
         found = step(*seen)
         if found is not None:
-            rates[:, t - lookahead] = found
-    return rates
+            told.append(found)
+    return np.stack(told, axis=1)

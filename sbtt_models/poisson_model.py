@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
@@ -22,6 +22,7 @@ from sbtt_models.poisson_read_out import ExpectedStates, better_read_out, expect
 __all__ = ["PoissonFamily", "PoissonModel"]
 
 _SMOOTHING = 3.0  # [bins] kernel of the first guess
+_Tell = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of means and covariances of states
 _STEPS = 6  # Newton steps of an E step, which begins where the last one ended
 
 
@@ -41,18 +42,45 @@ class PoissonModel:
         self, batch: Batch, lookahead: int | None
     ) -> Float[np.ndarray, "sequence bin channel"]:
         """Expected rates given the posterior of the states."""
-        if lookahead is not None:
-            n_sequences = batch.counts.shape[0]
-            return filtered_rates(self.filter(n_sequences, lookahead), batch, lookahead)
-        rates = []
-        for part in batch.parts(self.system.chain.size):
-            found = laplace(self.system, part.counts, part.exposure, part.lengths)
-            seen = found.mean, found.covariance
-            rates.append(expected_rates(self.system.loading, self.system.offset, *seen))
-        return np.concatenate(rates)
+        return self._told(batch, lookahead, self._rates)
+
+    def summary(
+        self, batch: Batch, lookahead: int | None
+    ) -> Float[np.ndarray, "sequence bin summary"]:
+        """All that another model may want to know of the posterior, side by side.
+
+        Mean of each state, log standard deviation of each state, log rate of each channel
+        [ln spikes/bin]. `lookahead` as for :meth:`rates`.
+        """
+        return self._told(batch, lookahead, self._summary)
 
     def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
         """A filter that linearises each bin once, and waits for `lookahead` bins."""
+        return self._filter(n_sequences, lookahead, self._rates)
+
+    def summary_filter(self, n_sequences: int, lookahead: int) -> RowFilter:
+        """The same filter, telling the :meth:`summary`."""
+        return self._filter(n_sequences, lookahead, self._summary)
+
+    def _rates(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        return expected_rates(self.system.loading, self.system.offset, mean, covariance)
+
+    def _summary(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        variance = np.diagonal(covariance, axis1=2, axis2=3)
+        log_sd = 0.5 * np.log(np.where(variance > 0, variance, 1.0))  # 0 in padding
+        return np.concatenate([mean, log_sd, np.log(self._rates(mean, covariance))], axis=2)
+
+    def _told(self, batch: Batch, lookahead: int | None, tell: _Tell) -> np.ndarray:
+        if lookahead is not None:
+            step = self._filter(batch.counts.shape[0], lookahead, tell)
+            return filtered_rates(step, batch, lookahead)
+        told = []
+        for part in batch.parts(self.system.chain.size):
+            found = laplace(self.system, part.counts, part.exposure, part.lengths)
+            told.append(tell(found.mean, found.covariance))
+        return np.concatenate(told)
+
+    def _filter(self, n_sequences: int, lookahead: int, tell: _Tell) -> RowFilter:
         system, running = self.system, ChainFilter(self.system.chain, n_sequences, lookahead)
 
         def step(counts: np.ndarray, exposure: np.ndarray) -> np.ndarray | None:
@@ -62,8 +90,7 @@ class PoissonModel:
             found = running.step(look)
             if found is None:
                 return None
-            one = found.mean[:, None], found.covariance[:, None]
-            return expected_rates(system.loading, system.offset, *one)[:, 0]
+            return tell(found.mean[:, None], found.covariance[:, None])[:, 0]
 
         return step
 

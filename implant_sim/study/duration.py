@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbtt_models.decoders import AnyDecoder, TrialMixture, ZeroFilled
+from sbtt_models.decoders import AnyDecoder, AugmentedLDS, TrialMixture, ZeroFilled
 from sbtt_models.decoders.base import NeuralSpec
 
 __all__ = ["epoch_s"]
@@ -39,7 +39,7 @@ def epoch_s(decoder: AnyDecoder, n_bins: int, n_channels: int) -> float | None:
     0.62
     """
     network = decoder.network if isinstance(decoder, TrialMixture | ZeroFilled) else decoder
-    if not isinstance(network, NeuralSpec):
+    if not isinstance(network, NeuralSpec | AugmentedLDS):
         return None
     width = sum(int(getattr(network, name, 0)) for name in _WIDTHS)
     return _TRAINED * n_bins * (_BIN_S + _WEIGHT_S * width * (width + n_channels))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sbtt_models.decoders.augmented_lds import AugmentedLDS
 from sbtt_models.decoders.autoencoder import Autoencoder
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Setting
 from sbtt_models.decoders.factor_analysis import FactorAnalysis
@@ -23,6 +24,7 @@ __all__ = [
     "GPFA",
     "LFADS",
     "AnyDecoder",
+    "AugmentedLDS",
     "Autoencoder",
     "DecoderSpec",
     "FactorAnalysis",
@@ -49,6 +51,7 @@ AnyDecoder = Annotated[
     | GPFA
     | PoissonLDS
     | TrialMixture
+    | AugmentedLDS
     | ZeroFilled
     | Smoothing
     | Interpolation,

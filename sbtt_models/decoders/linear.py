@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32
 from pydantic import Field
 from typing_extensions import override
 
-from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
+from sbtt_models.decoders.base import DecoderSpec, Setting
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_fit import (
     WINDOW,
@@ -71,7 +71,7 @@ class LinearSpec(DecoderSpec):
         """
 
     @override
-    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> FittedLinear:
         setting.refuse_start(self.kind)
         start = time.perf_counter()
         unit = Unit.of(stream) if stream.real else None
@@ -104,7 +104,7 @@ class LinearSpec(DecoderSpec):
         )
 
     @override
-    def restore(self, saved: Saved, device: str) -> Fitted:
+    def restore(self, saved: Saved, device: str) -> FittedLinear:
         means = saved.array("means", "float64", None)
         settings = {name: saved.number(f"setting.{name}") for name in self.grids}
         return FittedLinear(
@@ -179,16 +179,22 @@ class FittedLinear:
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
         stream = stream if self.unit is None else self.unit.of_values(stream)
+        return self.told(stream, self._positive)
+
+    def told(
+        self,
+        stream: MaskedStream,
+        tell: Callable[[Batch], Float32[np.ndarray, "sequence bin told"]],
+    ) -> Float32[np.ndarray, "trial bin told"]:
+        """What `tell` says of windows of a stream, put together; 0 in padding."""
         trials = np.arange(stream.lengths.size)
         if self.waits is not None:  # a filter runs through each trial once, from its start
             n_bins = int(stream.lengths.max())
-            batch = Batch.of(stream, cut(stream.lengths, trials, n_bins, n_bins))
-            rates = np.zeros(stream.counts.shape, np.float32)
-            rates[:, :n_bins] = self._positive(batch)
-            return rates
+            rows = tell(Batch.of(stream, cut(stream.lengths, trials, n_bins, n_bins)))
+            return np.pad(rows, ((0, 0), (0, stream.counts.shape[1] - n_bins), (0, 0)))
         windows = cut(stream.lengths, trials, self.window_bins, max(self.window_bins // 2, 1))
-        pieces = self._positive(Batch.of(stream, windows))
-        return stitch(pieces, windows, stream.counts.shape)
+        pieces = tell(Batch.of(stream, windows))
+        return stitch(pieces, windows, (*stream.counts.shape[:2], pieces.shape[2]))
 
     def _positive(self, batch: Batch) -> Float32[np.ndarray, "sequence bin channel"]:
         rates = self.model.rates(batch, self.waits)

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from pydantic import Field
 from typing_extensions import override
 
-from sbtt_models.decoders.base import Fitted, Setting
-from sbtt_models.decoders.linear import LinearSpec
+from sbtt_models.decoders.base import Setting
+from sbtt_models.decoders.linear import FittedLinear, LinearSpec
 from sbtt_models.likelihoods import refuse_real
 from sbtt_models.linear_fit import Family
 from sbtt_models.poisson_dynamics import PoissonDynamics
@@ -37,7 +37,7 @@ class PoissonLDS(LinearSpec):
     """Precision of each loading about 0, for log rates. None: the best of 1, 10 and 100."""
 
     @override
-    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
+    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> FittedLinear:
         refuse_real("poisson_lds", stream)
         return super().fit(stream, training, setting)
 

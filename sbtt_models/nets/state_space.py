@@ -21,7 +21,6 @@ from sbtt_models.nets.base import Inferred, Network
 from sbtt_models.nets.filters import Filters
 from sbtt_models.nets.precision import in_float32
 from sbtt_models.nets.state_space_step import StateSpaceStep
-from sbtt_models.online import Step
 
 __all__ = ["StateSpaceNetwork", "until_last_observed"]
 
@@ -85,7 +84,7 @@ class StateSpaceNetwork(Network):
         return self.spec.one_way
 
     @override
-    def recurrence(self) -> Step:
+    def recurrence(self) -> StateSpaceStep:
         return StateSpaceStep(self, _EPSILON)
 
     def _kept(

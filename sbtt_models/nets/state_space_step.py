@@ -46,7 +46,13 @@ class StateSpaceStep(Step):
 
     @override
     def next(self, counts: _Row, exposure: _Row) -> _Row | None:
-        seen = np.concatenate([counts, exposure]) if self._mask_input else counts
+        log_rates = self.read_out(
+            np.concatenate([counts, exposure]) if self._mask_input else counts
+        )
+        return None if log_rates is None else np.exp(log_rates)
+
+    def read_out(self, seen: Float[np.ndarray, " input"]) -> Float[np.ndarray, " output"] | None:
+        """Hear the next bin; what is read out of the bin `lookahead_bins` before it."""
         features = self._embed[0] @ seen.astype(np.float32) + self._embed[1]
         for block, state in enumerate(self._state):
             heard = self._normal(features)
@@ -57,8 +63,8 @@ class StateSpaceStep(Step):
         if self._to_come:
             self._to_come -= 1
             return None
-        rates: _Row = np.exp(self._readout[0] @ self._normal(features) + self._readout[1])
-        return rates
+        found: np.ndarray = self._readout[0] @ self._normal(features) + self._readout[1]
+        return found
 
     def _normal(self, features: _Features) -> _Features:
         scaled: _Features = features / np.sqrt(features @ features / features.size + self._epsilon)
