@@ -84,6 +84,9 @@ class Activity:
     coverage: Coverage | None = None
     """How the schedule covered the array; None where there was no mask to measure."""
 
+    densest: Activity | None = None
+    """What is done while trials are dense, where some are; tissue must bear that, too."""
+
     @property
     def link_rate_bps(self) -> float:
         """Mean payload plus side information. [bit/s]"""

@@ -135,7 +135,8 @@ def with_dense_trials(
         activity,
         actions=(*activity.actions, *rows),
         side_info_bps=activity.side_info_bps + densely.side_info_bps * dense_s / every_s,
-        notes=notes,
+        notes=(*notes, "power is a mean; limits of the tissue hold during dense trials, too"),
+        densest=densely,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from implant_sim.hardware.activity import Activity
 from implant_sim.hardware.components.path import LinkBudget
 from implant_sim.hardware.components.supply import Limits
-from implant_sim.hardware.energy import Ledger
+from implant_sim.hardware.energy import Ledger, price
 from implant_sim.hardware.heat import Heat, warm
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.physics.link_budget import ratio
@@ -69,7 +69,8 @@ def judge(ledger: Ledger, activity: Activity, implant: Implant) -> Verdict:
     """Judge an acquisition.
 
     The radio's own capacity is always a limit: `radio` is the share of the time that it is not on
-    air, over the latency window at its busiest.
+    air, over the latency window at its busiest. Limits of the tissue are tested while dense trials
+    last, as if they lasted until it is as warm as it gets.
 
     Parameters
     ----------
@@ -92,11 +93,15 @@ def judge(ledger: Ledger, activity: Activity, implant: Implant) -> Verdict:
     """
     spent = {stage: ledger.energy_of("delivery", stage) for stage in ("link", "rectify")}
     drawn_w = ledger.power_w - spent["link"] / ledger.duration_s
-    heat_w = drawn_w - implant.radio.radiated * ledger.component_w["radio"]
+    heat_w = _heat_w(ledger, implant)
     heat = warm(implant, heat_w)
     # a battery lies behind the rectifier that charges it
     lasting_s = _battery_s(implant, drawn_w - spent["rectify"] / ledger.duration_s)
     used = {"radio": activity.peak_load, **_of_tissue(heat, implant.limits)}
+    if activity.densest is not None:
+        most = warm(implant, _heat_w(price(activity.densest, implant), implant))
+        dense = _of_tissue(most, implant.limits)
+        used |= {name: max(share, used[name]) for name, share in dense.items()}
     used |= _of_link(activity, implant) | _of_schedule(activity, implant.limits)
     if implant.limits.battery_s is not None and lasting_s is not None:
         used["battery"] = implant.limits.battery_s / lasting_s
@@ -118,6 +123,12 @@ def judge(ledger: Ledger, activity: Activity, implant: Implant) -> Verdict:
         input_noise_v=implant.input_noise_v,
         margins={name: 1 - share for name, share in used.items()},
     )
+
+
+def _heat_w(ledger: Ledger, implant: Implant) -> float:
+    """What the implant draws and does not radiate: all of it warms the tissue. [W]"""
+    link_w = ledger.energy_of("delivery", "link") / ledger.duration_s
+    return ledger.power_w - link_w - implant.radio.radiated * ledger.component_w["radio"]
 
 
 def _of_tissue(heat: Heat, limits: Limits) -> dict[str, float]:

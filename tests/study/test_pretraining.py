@@ -77,6 +77,20 @@ def test_they_are_charged_beyond_the_usual_and_by_the_hour() -> None:
     assert got.ledger.power_w - sparse.ledger.power_w == pytest.approx(2 * rarely, rel=1e-6)
 
 
+def test_tissue_must_bear_the_dense_trials() -> None:
+    """However rarely they are taken, what limits is full sampling while they last."""
+    full = acquired(pretraining=None, schedule={"kind": "full"})
+    for every in ("10 h", "1000 h"):
+        got = acquired(pretraining__every=every)
+        for name in ("heat", "flux"):
+            assert got.verdict.margins[name] == pytest.approx(full.verdict.margins[name])
+        assert got.verdict.margins["radio"] > full.verdict.margins["radio"]  # sent more slowly
+    sparse = acquired(pretraining=None)
+    assert sparse.verdict.margins["heat"] > full.verdict.margins["heat"]
+    (found,) = budgets(load(SMALL))
+    assert found.row["margin"] == pytest.approx(acquired().verdict.margin)
+
+
 def test_hardware_alone_charges_the_same() -> None:
     (found,) = budgets(load(SMALL))
     assert found.row["power_w"] == pytest.approx(acquired().ledger.power_w, rel=1e-12)
