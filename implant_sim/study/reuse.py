@@ -1,4 +1,7 @@
-"""Decode once, price many: points whose implants deliver the same data share one decoder."""
+"""Decode once, price many: points whose implants deliver the same data share one decoder.
+
+Points that differ in what happens after training share it, too, and are scored by themselves.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from implant_sim import files
+from implant_sim.hardware.implant import Implant
 from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.beginning import Beginning
 from implant_sim.study.keys import DataKeys
+from implant_sim.study.rescore import rescored
 from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row, power_band
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import RESULT, Entry, Outcome, RunFolder
@@ -24,9 +29,13 @@ __all__ = ["Reprice", "decoded_detail", "hardware_of", "notes_of", "reprice", "s
 Reprice: TypeAlias = Callable[..., Outcome | None]
 """Scenario, repeat, root, run folder, key of a sibling, and what the point begins with, if it does
 -> outcome, or None if it has to be run."""
-_NOT_DELIVERED = ("radio", "limits", "counted", "chance")
+_NOT_DELIVERED = ("radio", "limits", "counted", "chance", "drift")
 """Parts of a data key that mostly leave the delivered stream as it is; `reprice` makes sure."""
-_NOT_DECODED = {"name", "repeats", "implant", "sweep", "search", "time_limit_s", "warm_start"}
+_DELIVERED = ("recording", "schedule", "pretraining")
+"""All that matters to it where an implant delivers each sample whole."""
+_NOT_DECODED = {
+    "name", "repeats", "implant", "sweep", "search", "time_limit_s", "warm_start", "drift",
+}  # fmt: skip
 
 
 def siblings(scenarios: Mapping[int, Scenario], entries: Iterable[Entry]) -> dict[str, str]:
@@ -65,11 +74,25 @@ def siblings(scenarios: Mapping[int, Scenario], entries: Iterable[Entry]) -> dic
 
 def _hint(keys: DataKeys, scenario: Scenario, repeat: int, before: str | None) -> str:
     """Names what a decoder is trained on, as far as the scenario tells."""
-    data = [part for part in keys.of(scenario, 1.0) if part[0] not in _NOT_DELIVERED]
+    whole = _delivers_whole(scenario.implant)
+    data = [
+        part
+        for part in keys.of(scenario, 1.0)
+        if (part[0] in _DELIVERED if whole else part[0] not in _NOT_DELIVERED)
+    ]
     named = [data, scenario.model_dump_json(exclude=_NOT_DECODED), repeat]
     if before is not None and scenario.warm_start is not None:
         named += [before, scenario.warm_start.model_dump_json()]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+
+
+def _delivers_whole(implant: Implant) -> bool:
+    """Whether spikes arrive as the recording has them, whatever else the implant is made of."""
+    return not (
+        implant.looks_at_signal
+        or implant.multiplexer.holds_bin
+        or implant.amplifier.wake == "late"
+    )
 
 
 def decoded_detail(
@@ -83,6 +106,7 @@ def decoded_detail(
     return {
         "decoded": {
             "sha256": _digest(got, beginning),
+            "learned_sha256": _learned(got, beginning),
             "columns": list(columns),
             "training_bins": int(stream.lengths[stream.split.train].sum()),
         }
@@ -105,6 +129,20 @@ def _digest(got: Acquisition, beginning: Beginning | None) -> str:
     return found.hexdigest()
 
 
+def _learned(got: Acquisition, beginning: Beginning | None) -> str:
+    """Digest of what a decoder is trained and stopped on, beside what siblings have in common."""
+    stream, split = got.stream, got.stream.split
+    trials = np.union1d(split.train, split.valid)
+    begun = "" if beginning is None else beginning.digest
+    found = hashlib.sha256(repr((stream.counts.shape, stream.detector, begun)).encode())
+    values = [split.train, split.valid, stream.lengths]
+    for seen in (stream, *(() if got.dense is None else (got.dense.dense,))):
+        values += [seen.split.train, seen.counts[trials], seen.exposure[trials]]
+    for part in values:
+        found.update(np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()
+
+
 def hardware_of(scenario: Scenario, got: Acquisition) -> dict[str, Any]:
     """The columns of a point that need no decoder."""
     implant = scenario.implant
@@ -120,7 +158,7 @@ def reprice(
     sibling: str,
     beginning: Beginning | None = None,
 ) -> Outcome | None:
-    """Price a point whose decoder was trained for another one.
+    """Price a point whose decoder was trained for another one, and score it if it must be.
 
     Parameters
     ----------
@@ -137,27 +175,31 @@ def reprice(
     -------
     Outcome or None
         As the whole pipeline would give it; None if the sibling is missing, damaged, did not end
-        well, or got other data, be it one lost packet.
+        well, or learned from other data, be it one lost packet.
     """
     kept = folder.result(sibling, verify=True)
     decoded = None if kept is None else kept.get("decoded")
     if kept is None or not decoded or kept["row"].get("status") != "ok":
         return None
     got = acquisition(scenario, repeat, root)
-    if _digest(got, beginning) != decoded["sha256"]:
+    own: dict[str, Any]
+    if _digest(got, beginning) == decoded["sha256"]:
+        scores = {name: kept["row"].get(name) for name in decoded["columns"]}
+        own = {"row": scores, "save": partial(_copy, folder.points / sibling, list(kept["files"]))}
+        told = {"decoded": decoded}
+    elif _learned(got, beginning) == decoded.get("learned_sha256"):
+        own = rescored(scenario, repeat, got, folder.points / sibling, kept["row"])
+        told = decoded_detail(got, own["row"], beginning)
+    else:
         return None
-    scores = {name: kept["row"].get(name) for name in decoded["columns"]}
-    hardware = hardware_of(scenario, got)
-    names = (
-        "history", "pretraining_history", "sources", "held_out_channels", "decoded", "tuning",
-    )  # fmt: skip
-    own = [name for name in names if name in kept]
+    names = ("history", "pretraining_history", "sources", "held_out_channels", "tuning")
+    told |= {name: kept[name] for name in names if name in kept}
     begun = {} if beginning is None else beginning.columns()
+    row = {"status": "ok"} | hardware_of(scenario, got) | own["row"] | begun
     return Outcome(
-        row={"status": "ok"} | hardware | scores | begun | {"decoded_by": sibling},
+        **own | {"row": row | {"decoded_by": sibling}},
         energy=energy_rows(got.ledger),
-        detail={name: kept[name] for name in own} | {"notes": notes_of(got, beginning)},
-        save=partial(_copy, folder.points / sibling, list(kept["files"])),
+        detail=told | {"notes": notes_of(got, beginning)},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 
 from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.budget import budgets
-from implant_sim.study.coordinate import entries_of
+from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.drift import scaled
 from implant_sim.study.keys import data_key, point_key
-from implant_sim.study.reuse import siblings
+from implant_sim.study.reuse import reprice, siblings
 from implant_sim.study.run import simulate
 from implant_sim.study.scenario import Study, load
+from implant_sim.study.store import RunFolder
 from sbtt_models.spec import SpecError
 
 SMALL: dict[str, Any] = {
@@ -139,8 +141,31 @@ def test_names_of_results_know_it() -> None:
         one, other = (point_key(s, 0, study_of().root) for s in scenarios)
         assert one != other
         assert data_key(scenarios[0], 0.02) != data_key(scenarios[1], 0.02)
-        study = load({**SMALL, "drift": DEAD, "sweep": {f"drift.{key}": pair}})
-        assert not siblings({p.index: p.scenario for p in study.points}, entries_of(study))
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        SMALL["decoder"],
+        {"kind": "state_space", "hidden": 4, "blocks": 1, "modes": 2},
+        {"kind": "smoothing", "sd": "50 ms"},
+    ],
+    ids=lambda d: d["kind"],
+)
+def test_one_training_is_tested_on_many_days(tmp_path: Path, decoder: dict[str, Any]) -> None:
+    """The same numbers as with a training for each, and one training for all."""
+    sweep = {"drift.silent": [0.0, 0.5], "drift.noticed": [False, True]}
+    study = load({**SMALL, "decoder": decoder, "training": {"epochs": 2}, "sweep": sweep})
+    assert len(siblings({p.index: p.scenario for p in study.points}, entries_of(study))) == 3
+    alone = coordinate(study, tmp_path / "alone", simulate, Options(jobs=1))
+    shared = coordinate(study, tmp_path / "shared", simulate, Options(jobs=1), reprice)
+    without = ["decoded_by", "train_s"]
+    assert alone.drop(columns=without).equals(shared.drop(columns=without))
+    assert shared["decoded_by"].notna().tolist() == [False, True, True, True]
+    assert shared["bits_per_spike_all"].nunique() == 3  # nobody dead: noticed or not
+    for entry in RunFolder(tmp_path / "shared").entries():
+        content = RunFolder(tmp_path / "shared").result(entry.key, verify=True)
+        assert {"arrays.h5", "weights.safetensors"} <= set(content["files"])
 
 
 def test_what_cannot_be_is_refused() -> None:

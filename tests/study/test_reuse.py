@@ -141,3 +141,17 @@ def test_a_point_waits_for_its_sibling_here_or_elsewhere(tmp_path):
     (tmp_path / "points" / "a").mkdir(parents=True)
     assert queue.take().argument == "b"
     assert queue.over()
+
+
+def test_implants_that_deliver_the_same_share_a_decoder(tmp_path, trained):
+    """Whatever their amplifiers and converters are; one that settles inside the bin does not."""
+    names = ["gated_uwb", "cmos_uwb", "utah_ble"]
+    study = load(tiny(decoder=DECODER, sweep={"implant": names}))
+    shared = coordinate(study, tmp_path / "shared", simulate, Options(jobs=1), reuse.reprice)
+    assert len(trained) == 1
+    alone = coordinate(study, tmp_path / "alone", simulate, Options(jobs=1))
+    without = ["decoded_by", "train_s"]
+    assert alone.drop(columns=without).equals(shared.drop(columns=without))
+    late = {"implant.amplifier.wake": ["early", "late"]}
+    study = load(tiny(decoder=DECODER, sweep=late))
+    assert not reuse.siblings({p.index: p.scenario for p in study.points}, entries_of(study))
