@@ -13,10 +13,11 @@ import numpy as np
 from markupsafe import Markup
 
 from implant_sim import files
-from implant_sim.report import tables, words
+from implant_sim.report import leaderboard, tables, words
 from implant_sim.report.certainty import certainty
 from implant_sim.report.curves import along
 from implant_sim.report.figures import chosen, draw_all
+from implant_sim.report.handout import cell, markdown, write_figure_data, write_summary
 from implant_sim.report.load import clean, load_run
 from implant_sim.report.priced import counted, shared
 from implant_sim.report.sampling import sampling
@@ -36,7 +37,7 @@ _ALTS = {
 
 
 def build(folder: Path) -> Path:
-    """Write report.html into a run folder, from what lies there.
+    """Write report.html into a run folder, from what lies there, and its handouts beside it.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def build(folder: Path) -> Path:
         sampling_common=in_common,
         detects=any(np.isfinite(p.mean("detection_probability")) for p in summary.points),
         results=tables.results(summary),
+        boards=[(b.title, leaderboard.table(b)) for b in leaderboard.boards(run, summary)],
+        left_out=leaderboard.left_out(run),
         failures=words.failures(run),
         ledgers=ledgers,
         ledgers_left_out=len(summary.points) - len(ledgers) if ledgers else 0,
@@ -93,6 +96,8 @@ def build(folder: Path) -> Path:
     )
     path = folder / "report.html"
     files.write_text(path, page)
+    write_summary(folder, run, summary)
+    write_figure_data(folder, run, summary)
     return path
 
 
@@ -125,13 +130,13 @@ def export_docs(folder: Path, out: Path) -> list[Path]:
         written.append(out / f"{name}.png")
         files.write_bytes(written[-1], image)
     compared = tables.comparison(summary)
-    text = f"# {_cell(run.name)}\n\n{_cell(words.what(run, summary))}\n\n"
-    text += "Mean ± standard deviation over repeats.\n\n" + _markdown(tables.results(summary))
+    text = f"# {cell(run.name)}\n\n{cell(words.what(run, summary))}\n\n"
+    text += "Mean ± standard deviation over repeats.\n\n" + markdown(tables.results(summary))
     if compared is not None:
         text += "\nPaired differences over repeats, ± two standard errors:\n\n"
-        text += _markdown(compared)
+        text += markdown(compared)
     for note in words.notes(run, summary):
-        text += f"\n- {_cell(note)}"
+        text += f"\n- {cell(note)}"
     written.append(out / "results.md")
     files.write_text(written[-1], text.rstrip() + "\n")
     return written
@@ -159,18 +164,3 @@ def _embedded(svg: bytes) -> Markup:
     if "'" not in text:
         text = text.replace('"', "'")
     return Markup("data:image/svg+xml," + quote(text, safe=" '=:/;,()-._~!*+?"))
-
-
-def _markdown(table: tables.Table) -> str:
-    lines = ["| " + " | ".join(_cell(h) for h in table.headings) + " |"]
-    lines.append("|" + " --- |" * len(table.headings))
-    lines += ["| " + " | ".join(_cell(c.text) for c in row) + " |" for row in table.rows]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    flat = " ".join(clean(text).split())
-    for mark in "\\`*_[]<>|#":
-        flat = flat.replace(mark, f"\\{mark}") if mark != "<" else flat.replace(mark, "&lt;")
-    return flat
