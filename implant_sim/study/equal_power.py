@@ -48,7 +48,7 @@ def settled(study: Study, shop: Shop | None = None) -> Study:
     DataError
         If a recording cannot be read.
     SpecError
-        If no point is left.
+        If no point is left, or a microscope has read the recording.
     """
     if study.space is not None or all(_watts(p.scenario) is None for p in study.points):
         return study
@@ -78,7 +78,7 @@ def _settle(scenario: Scenario, shop: Shop) -> Scenario | str:
     schedule, budget_w = scenario.schedule, _watts(scenario)
     if not isinstance(schedule, Budgeted) or budget_w is None:
         return scenario
-    at = schedule.with_bandwidth
+    implant, at = scenario.implanted, schedule.with_bandwidth
     least = schedule.least_bandwidth
     try:
         channels, least_w = _price(scenario, at(least), shop)
@@ -87,9 +87,9 @@ def _settle(scenario: Scenario, shop: Shop) -> Scenario | str:
     if least_w > budget_w:
         return (
             f"schedule.power is {1e3 * budget_w:.4g} mW, and {least} of {channels} channels in a "
-            f"bin need {1e3 * least_w:.4g} mW on {scenario.implanted.name}"
+            f"bin need {1e3 * least_w:.4g} mW on {implant.name}"
         )
-    wires = np.unique(scenario.implanted.groups(channels)).size
+    wires = np.unique(implant.groups(channels)).size
 
     def power_w(k: int) -> float:
         try:

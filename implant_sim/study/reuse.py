@@ -86,9 +86,9 @@ def _hint(keys: DataKeys, scenario: Scenario, repeat: int, before: str | None) -
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
-def _delivers_whole(implant: Implant) -> bool:
+def _delivers_whole(implant: Implant | None) -> bool:
     """Whether spikes arrive as the recording has them, whatever else the implant is made of."""
-    return not (
+    return implant is not None and not (
         implant.looks_at_signal
         or implant.multiplexer.holds_bin
         or implant.amplifier.wake == "late"

@@ -90,6 +90,14 @@ def test_one_budget_and_no_more() -> None:
         load(tiny(schedule={"kind": "static_subset", "power": "1 mW", "channels": [1]}))
 
 
+def test_a_microscope_has_no_power() -> None:
+    imaged = tiny(schedule={"kind": "random_subset", "power": "1 mW"})
+    imaged["recording"] = {"kind": "lorenz_calcium"}
+    del imaged["implant"]
+    with pytest.raises(SpecError, match="read by a microscope"):
+        settled(load(imaged))
+
+
 def test_unsettled_it_is_refused_and_others_are_left_alone() -> None:
     study = load(tiny(schedule={"kind": "bernoulli", "power": "1 mW"}))
     (found,) = budgets(study)
