@@ -16,7 +16,7 @@ from implant_sim.recordings import splits
 from implant_sim.recordings.assemble import WINDOW_S, Draft, Piece, assemble, check_size
 from implant_sim.recordings.attractor import LONGEST_STEP, Z_PEAK, log_rate_weights, lorenz_path
 from implant_sim.recordings.base import Declared, FileSplit, RecordingSource, Shares
-from implant_sim.recordings.deconvolution import events_of
+from implant_sim.recordings.deconvolution import Rule, events_of
 from implant_sim.recordings.indicator import Indicator, calcium
 from implant_sim.recordings.scanning import bin_in_frame, scanned
 from sbtt_models.signals import Recording
@@ -112,9 +112,9 @@ class LorenzCalciumSource(RecordingSource):
         place = for_rows.random(self.channels)
         traces = self.fluorescence(path, place, for_cells, for_noise)
         decay_s = self.deconvolution.decay_s or self.indicator.decay_s
-        kept = float(np.exp(-self.frame_s / decay_s))
+        rule = Rule(float(np.exp(-self.frame_s / decay_s)), self.deconvolution.threshold)
         known = np.ones(traces.shape, np.bool_)
-        events, seen = events_of(traces, known, kept, self.deconvolution.threshold)
+        events, seen = events_of(traces, known, np.zeros(1, np.int64), rule)
         return self._recording(path, Piece(events, recorded=seen), place)
 
     def _path(self, rng: np.random.Generator) -> _Path:

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 
-__all__ = ["deconvolve", "events_of", "noise_of"]
+__all__ = ["Rule", "deconvolve", "events_of", "noise_of"]
 
 _MAD_TO_SD = 1.4826  # of a normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How traces are deconvolved."""
+
+    kept: float
+    """Share of the calcium that is left after a frame."""
+    threshold: float
+    """The least event that counts, in standard deviations of the channel's noise."""
+    baseline: float | None = None
+    """Quantile of a run of frames that is taken for its baseline; None: the baseline is 0."""
+
+    def above_baseline(self, trace: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " frame"]:
+        """A run of frames, less its baseline."""
+        trace = trace.astype(np.float64)
+        return trace if self.baseline is None else trace - np.quantile(trace, self.baseline)
 
 
 def deconvolve(
@@ -88,39 +107,48 @@ def noise_of(runs: Sequence[Float[np.ndarray, "..."]], kept: float) -> float:
 def events_of(
     traces: Float[np.ndarray, "frame channel"],
     known: Bool[np.ndarray, "frame channel"],
-    kept: float,
-    threshold: float,
+    starts: Int[np.ndarray, " piece"],
+    rule: Rule,
 ) -> tuple[Float32[np.ndarray, "frame channel"], Bool[np.ndarray, "frame channel"]]:
     """Events of each channel, in units of the least event that counts.
 
     Parameters
     ----------
     traces : numpy.ndarray, shape (frame, channel)
-        One contiguous recording, above its baseline.
+        Fluorescence, any unit.
     known : numpy.ndarray
-        False where nothing was recorded; a run of frames is deconvolved by itself.
-    kept : float
-        Share of the calcium that is left after a frame.
-    threshold : float
-        The least event that counts, in standard deviations of the channel's noise.
+        False where nothing was recorded. A run of recorded frames is deconvolved by itself.
+    starts : numpy.ndarray, shape (piece,)
+        First frames of trials, where a new run begins.
+    rule : Rule
+        Decay, threshold, baseline.
 
     Returns
     -------
     events : numpy.ndarray
-        0, or at least 1. 0 where not observed.
+        0, or at least 1 (up to rounding). 0 where not observed. Of a channel without noise, in
+        the unit of the trace.
     observed : numpy.ndarray
         What is known of the first frame of a run is a level, not an event: it is not observed.
     """
     events = np.zeros(traces.shape, np.float32)
     observed = known.copy()
-    observed[0] = False
     observed[1:] &= known[:-1]
+    observed[0] = observed[starts] = False
     for channel in range(traces.shape[1]):
-        edges = np.flatnonzero(np.diff(known[:, channel], prepend=False, append=False))
-        runs = [slice(*run) for run in edges.reshape(-1, 2)]
-        values = [traces[run, channel].astype(float) for run in runs]
-        least = threshold * noise_of(values, kept)
+        runs = _runs(known[:, channel], starts)
+        values = [rule.above_baseline(traces[run, channel]) for run in runs]
+        least = rule.threshold * noise_of(values, rule.kept)
         for run, trace in zip(runs, values, strict=True):
-            # without noise every event counts, in the unit of the trace
-            events[run, channel] = deconvolve(trace, kept, least) / (least or 1.0)
+            events[run, channel] = deconvolve(trace, rule.kept, least) / (least or 1.0)
     return np.where(observed, events, np.float32(0)), observed
+
+
+def _runs(known: Bool[np.ndarray, " frame"], starts: Int[np.ndarray, " piece"]) -> list[slice]:
+    """Stretches of recorded frames, none of which reaches into the next piece."""
+    edges = np.flatnonzero(np.diff(known, prepend=False, append=False)).reshape(-1, 2)
+    found = []
+    for first, stop in edges:
+        inside = starts[(starts > first) & (starts < stop)]
+        found += [slice(*pair) for pair in pairwise([first, *inside, stop])]
+    return found

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
+from typing_extensions import override
 
 from implant_sim.recordings.base import FileSplit, RecordingSource
-from sbtt_models.spec import Hertz, Seconds, Spec, to_si
+from sbtt_models.spec import Fraction, Hertz, Seconds, Spec, to_si
 
 __all__ = [
     "Axis",
@@ -18,6 +19,7 @@ __all__ = [
     "ExternalField",
     "Fluorescence",
     "Layout",
+    "Scan",
     "SecondsOrName",
     "TruthField",
 ]
@@ -106,6 +108,17 @@ class EventsField(Spec):
     it are left out. Without it: the first and last spike."""
 
 
+class Scan(Spec):
+    """When in a frame a scanning microscope sees each cell."""
+
+    bins_per_frame: int = Field(3, ge=1, le=100)
+    """Bins that a frame is divided into; a cell is observed in one of them."""
+    rows: str | None = None
+    """Data set with the height of each channel's cell in the image, 0 for the first line, towards
+    1 for the last. Without it they are drawn evenly by `seed`: an emulation."""
+    seed: int = Field(0, ge=0)
+
+
 class Fluorescence(Spec):
     """Turn calcium fluorescence into events: one where its innovation stands out of the noise.
 
@@ -114,11 +127,27 @@ class Fluorescence(Spec):
     `threshold` times its noise, 1.4826 x the median absolute deviation, channel by channel over
     the whole file. The first bin of each trial has no event. Events are not spikes: a burst is
     one, and a single spike may be none.
+
+    With `sizes` events are real values instead, found by non-negative deconvolution (OASIS) with
+    the same decay, in units of `threshold` times the noise, below which none counts: a recording
+    that a microscope has read, for networks with `likelihood: {kind: zero_inflated_gamma}`.
     """
 
     decay_s: Seconds = Field(alias="decay", gt=0)
     """Time constant of the indicator."""
     threshold: float = Field(3.0, gt=0, le=100)
+    sizes: bool = False
+    """Keep the sizes of events."""
+    baseline: Fraction = Field(0.2, ge=0, lt=1)
+    """With `sizes`: the quantile of a trial's trace that is taken for its baseline."""
+    scan: Scan | None = None
+    """With `sizes`: bins finer than a frame; `bin` is then the frame."""
+
+    @model_validator(mode="after")
+    def _sizes_are_scanned(self) -> Fluorescence:
+        if self.scan is not None and not self.sizes:
+            raise ValueError("scan goes with `sizes: true`")
+        return self
 
 
 class Layout(RecordingSource):
@@ -166,6 +195,11 @@ class Layout(RecordingSource):
     window_s: Seconds | None = Field(None, alias="window", gt=0)
     """What a decoder sees at once. 2 s where time is split into blocks, else whole trials."""
 
+    @property
+    @override
+    def imaged(self) -> bool:
+        return self.fluorescence is not None and self.fluorescence.sizes
+
     @model_validator(mode="after")
     def _consistent(self) -> Layout:
         faults = []
@@ -185,6 +219,10 @@ class Layout(RecordingSource):
         extra = [name for name in binned if getattr(self, name) is not None]
         if self.events is not None and extra:
             faults.append(f"events take no {', '.join(extra)}")
+        timed = ("behaviour", "truth", "external")
+        by_frame = [name for name in timed if getattr(self, name) is not None]
+        if self.fluorescence is not None and self.fluorescence.scan is not None and by_frame:
+            faults.append(f"fluorescence.scan: {', '.join(by_frame)} by frame cannot be divided")
         if self.events is not None and self.behaviour is not None and not clocked:
             faults.append("with `events`, behaviour needs its `time`")
         if faults:

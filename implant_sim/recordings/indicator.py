@@ -29,7 +29,7 @@ class Indicator(Spec):
     frame rate, as a cell is seen for less time. [dF/F]"""
     amplitude_spread: float = Field(0.33, ge=0, le=3)
     """Standard deviation over cells of the natural logarithm of the amplitude."""
-    decay_spread: float = Field(0.25, ge=0, le=3)
+    decay_spread: float = Field(0.30, ge=0, le=3)
     """Likewise, of the decay. Deconvolution goes by one decay for all."""
 
     @model_validator(mode="after")

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from typing_extensions import override
 
 from implant_sim.recordings import attached
 from implant_sim.recordings.assemble import Draft, Piece, assemble
 from implant_sim.recordings.clocked import events_table
-from implant_sim.recordings.fields import Layout
+from implant_sim.recordings.fields import Layout, Scan
 from implant_sim.recordings.files import ArrayFile, digest, find, near
+from implant_sim.recordings.scanning import bin_in_frame, scanned
 from implant_sim.recordings.scope import Scope
 from implant_sim.recordings.tables import counts_table
 from sbtt_models.signals import Recording
@@ -26,6 +28,12 @@ __all__ = ["LayoutSource"]
 
 class LayoutSource(Layout):
     """A file of named arrays; a format only says how to open it."""
+
+    @property
+    def bins_per_row(self) -> int:
+        """Bins that a row of the file becomes."""
+        rule = self.fluorescence
+        return 1 if rule is None or rule.scan is None else rule.scan.bins_per_frame
 
     @abstractmethod
     def _open(self, path: Path) -> ArrayFile:
@@ -41,7 +49,7 @@ class LayoutSource(Layout):
                 scope = Scope(self, file, group)
                 widths.append(scope.bin_width())
                 more, whole = _pieces(scope, widths[-1], len(pieces))
-                pieces += more
+                pieces += [_scanned(scope, piece) for piece in more]
                 continuous &= whole
         if max(widths) - min(widths) > 1e-9 * max(widths):
             raise DataError(
@@ -52,7 +60,7 @@ class LayoutSource(Layout):
         label = (self.behaviour.name, self.behaviour.unit) if self.behaviour else ("", "")
         draft = Draft(
             name=f"{path.stem}:{self.group}" if named else path.stem,
-            bin_s=widths[0],
+            bin_s=widths[0] / self.bins_per_row,
             pieces=pieces,
             continuous=continuous,
             behaviour=label,
@@ -60,6 +68,36 @@ class LayoutSource(Layout):
             file=path.name,
         )
         return assemble(draft, self.split, self.window_s)
+
+
+def _scanned(scope: Scope, piece: Piece) -> Piece:
+    """Put each frame's values into the bins in which their lines were scanned."""
+    rule = scope.layout.fluorescence
+    if rule is None or rule.scan is None:
+        return piece
+    heights = _heights(scope, rule.scan, piece.counts.shape[1])
+    place = bin_in_frame(heights, rule.scan.bins_per_frame, row_times=True)
+    return scanned(piece, place, rule.scan.bins_per_frame)
+
+
+def _heights(scope: Scope, scan: Scan, n_channels: int) -> Float[np.ndarray, " channel"]:
+    """Where in the image each channel's cell lies: as the file says, or drawn."""
+    if scan.rows is None:
+        drawn: Float[np.ndarray, " channel"] = np.random.default_rng(scan.seed).random(n_channels)
+        return drawn
+    where, heights = scope.where(scan.rows), scope.numbers(scan.rows).ravel().astype(np.float64)
+    heights = heights[attached.columns(scope, heights.size)]
+    if len(heights) != n_channels:
+        raise DataError(
+            f"{where}: rows of {len(heights)} of the channels kept, which are {n_channels}; give "
+            "one for each channel of the file"
+        )
+    if not ((heights >= 0) & (heights < 1)).all():
+        raise DataError(
+            f"{where}: rows must lie in [0, 1), got {heights.min():g} to {heights.max():g}; "
+            "divide the line of each cell by the number of lines"
+        )
+    return heights
 
 
 def _groups(wanted: str | tuple[str, ...], file: ArrayFile) -> list[str]:

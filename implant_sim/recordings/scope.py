@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int32, Shaped
+from jaxtyping import Bool, Float, Float32, Int32, Shaped
 
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.fields import Layout
@@ -19,7 +19,7 @@ __all__ = ["Scope", "Table"]
 class Table:
     """All bins of a group, one below the other, and the pieces they form."""
 
-    counts: Int32[np.ndarray, "row channel"]
+    counts: Int32[np.ndarray, "row channel"] | Float32[np.ndarray, "row channel"]
     rows: Rows
     recorded: Bool[np.ndarray, "row channel"] | None = None
     starts_s: Float[np.ndarray, " piece"] | None = None

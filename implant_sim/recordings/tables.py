@@ -32,6 +32,8 @@ def counts_table(scope: Scope, bin_s: float) -> Table:
     if layout.fluorescence is not None:
         starts = rows.starts
         flat, recorded = traces.calcium_events(flat, recorded, starts, layout.fluorescence, bin_s)
+        if layout.imaged and np.isfinite(flat).all():
+            return Table(flat, rows, recorded)
     try:
         counts = as_counts(flat, where)
     except DataError as error:

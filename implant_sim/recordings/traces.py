@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
+from implant_sim.recordings.deconvolution import Rule, events_of
 from implant_sim.recordings.fields import Fluorescence
 
 __all__ = ["calcium_events", "without_missing"]
@@ -62,13 +63,18 @@ def calcium_events(
     Returns
     -------
     tuple
-        Events (0 or 1), and where they are known. Values that are not finite stay as they are,
-        to be refused as counts.
+        Events (0 or 1, or their sizes), and where they are known. Values that are not finite stay
+        as they are, to be refused as counts.
     """
     if not np.isfinite(flat).all():
         return flat, recorded
+    kept = float(np.exp(-bin_s / rule.decay_s))
+    if rule.sizes:
+        every = np.ones(flat.shape, bool) if recorded is None else recorded
+        how = Rule(kept, rule.threshold, rule.baseline)
+        return events_of(flat.astype(np.float64), every, starts, how)
     innovation = np.zeros(flat.shape)
-    innovation[1:] = flat[1:] - np.exp(-bin_s / rule.decay_s) * flat[:-1].astype(np.float64)
+    innovation[1:] = flat[1:] - kept * flat[:-1].astype(np.float64)
     known = np.ones(flat.shape, bool) if recorded is None else recorded.copy()
     known[1:] &= known[:-1]
     known[starts] = False

@@ -11,11 +11,12 @@ from scipy.optimize import nnls
 
 from implant_sim.recordings.assemble import Piece
 from implant_sim.recordings.calcium import LorenzCalciumSource
-from implant_sim.recordings.deconvolution import deconvolve, events_of, noise_of
+from implant_sim.recordings.deconvolution import Rule, deconvolve, events_of, noise_of
 from implant_sim.recordings.indicator import Indicator, calcium
 from implant_sim.recordings.scanning import bin_in_frame, scanned
 
 HERE = Path()
+START, RULE = np.zeros(1, np.int64), Rule(kept=0.8, threshold=2.0)
 SMALL = {"channels": 5, "duration": "24 s", "window": "0.6 s", "seed": 3}
 
 
@@ -61,13 +62,13 @@ def test_runs_between_gaps_are_deconvolved_by_themselves():
     traces = rng.normal(size=(60, 2)) + 5 * rng.poisson(0.1, (60, 2))
     known = np.ones((60, 2), bool)
     known[20:25, 0] = False
-    events, observed = events_of(traces, known, 0.8, 2.0)
+    events, observed = events_of(traces, known, START, RULE)
     assert np.flatnonzero(~observed[:, 0]).tolist() == [0, *range(20, 26)]
     assert np.flatnonzero(~observed[:, 1]).tolist() == [0]
     assert not events[~observed].any()
     changed = traces.copy()
     changed[20:25, 0] = 1e6  # what was not recorded cannot matter
-    assert np.array_equal(events_of(changed, known, 0.8, 2.0)[0], events)
+    assert np.array_equal(events_of(changed, known, START, RULE)[0], events)
     noise = noise_of([traces[:20, 0], traces[25:, 0]], 0.8)
     alone = deconvolve(traces[25:, 0], 0.8, 2 * noise) / (2 * noise)
     assert np.allclose(events[26:, 0], alone[1:])
