@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from scipy.optimize import nnls
 
+from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.assemble import Piece
 from implant_sim.recordings.calcium import LorenzCalciumSource
 from implant_sim.recordings.deconvolution import Rule, deconvolve, events_of, noise_of
 from implant_sim.recordings.indicator import Indicator, calcium
 from implant_sim.recordings.scanning import bin_in_frame, scanned
+from sbtt_models.spec import DataError
 
 HERE = Path()
 START, RULE = np.zeros(1, np.int64), Rule(kept=0.8, threshold=2.0)
@@ -133,10 +136,10 @@ def test_events_are_no_smaller_than_their_unit():
 
 def test_events_follow_the_rate():
     """Twice the spikes, twice the summed events; the spikes' own size comes back."""
-    source = {**SMALL, "duration": "120 s", "deconvolution": {"threshold": 0}}
+    imaging = {**SMALL, "duration": "120 s", "deconvolution": {"threshold": 0}}
     even = {"noise": 0, "amplitude_spread": 0, "decay_spread": 0}
     low, high = (
-        LorenzCalciumSource(**source, mean_rate=rate, indicator=even).load(HERE)
+        LorenzCalciumSource(**imaging, mean_rate=rate, indicator=even).load(HERE)
         for rate in (1.0, 2.0)
     )
     totals = [r.counts.sum() / r.recorded.sum() for r in (low, high)]
@@ -172,3 +175,84 @@ def test_declared_is_no_less_than_made():
 def test_what_cannot_be_is_refused(changes, match):
     with pytest.raises(ValidationError, match=match):
         LorenzCalciumSource.model_validate(SMALL | changes)
+
+
+@pytest.fixture
+def imaged(tmp_path):
+    """A file of four trials of 60 frames, three cells, the last with a frame missing."""
+    rng = np.random.default_rng(5)
+    events = rng.poisson(0.15, (4, 60, 3)) * rng.uniform(0.8, 1.2, (4, 60, 3))
+    traces = np.stack([transients(60, 0.8) @ trial for trial in events]) + 2.0
+    traces += 0.01 * rng.normal(size=traces.shape)
+    traces[1, 20, 2] = np.nan
+    path = tmp_path / "imaged.h5"
+    with h5py.File(path, "w") as file:
+        for i, trial in enumerate(traces):
+            file[f"trial_{i}/dff"] = trial
+        file["height"] = [0.1, 0.5, 0.9]
+        file["lines"] = [10, 50, 90]
+    block = {
+        "kind": "hdf5", "path": path.name, "group": "trial_*", "counts": "dff", "missing": "nan",
+        "bin": "30 ms", "split": {"by": "trials"},
+        "fluorescence": {"decay": -0.03 / np.log(0.8), "sizes": True, "baseline": 0.2},
+    }  # fmt: skip
+    return block, events
+
+
+def source(block, **rule):
+    changed = block | {"fluorescence": block["fluorescence"] | rule}
+    return TypeAdapter(AnyRecording).validate_python(changed)
+
+
+def test_sizes_of_events_come_out_of_a_file(imaged, tmp_path):
+    block, events = imaged
+    recording = source(block).load(tmp_path)
+    assert recording.real
+    assert source(block).imaged
+    for found, seen, true in zip(recording.counts, recording.available, events, strict=True):
+        assert not seen[0].any()
+        for channel in range(3):
+            own = seen[:, channel]
+            assert np.corrcoef(found[own, channel], true[own, channel])[0, 1] > 0.95
+    assert np.argwhere(~recording.available[:, 1:]).tolist() == [[1, 19, 2], [1, 20, 2]]
+
+
+def test_bins_of_lines_come_out_of_a_file(imaged, tmp_path):
+    block, _ = imaged
+    frames = source(block).load(tmp_path)
+    for scan in ({"seed": 2}, {"rows": "/height"}):
+        lines = source(block, scan=scan).load(tmp_path)
+        assert lines.bin_s == pytest.approx(0.01)
+        parts = lines.counts.reshape(4, 60, 3, 3)
+        assert np.array_equal(parts.sum(axis=2), frames.counts)
+        seen = lines.available.reshape(parts.shape)
+        assert np.array_equal(seen.sum(axis=2), frames.available)
+        of_cell = seen.any(axis=(0, 1))  # one bin of the frame for each
+        assert (of_cell.sum(axis=0) == 1).all()
+    assert of_cell.argmax(axis=0).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("rule", "match"),
+    [
+        ({"scan": {"rows": "/lines"}}, r"must lie in \[0, 1\).*divide the line"),
+        ({"scan": {"rows": "trial_0/dff"}}, "no data set"),
+    ],
+)
+def test_rows_that_cannot_be_are_refused(imaged, tmp_path, rule, match):
+    with pytest.raises(DataError, match=match):
+        source(imaged[0], **rule).load(tmp_path)
+
+
+def test_a_scan_needs_sizes_and_takes_no_truth(imaged):
+    block, _ = imaged
+    with pytest.raises(ValidationError, match="scan goes with `sizes: true`"):
+        source(block, sizes=False, scan={})
+    with pytest.raises(ValidationError, match="behaviour by frame cannot be divided"):
+        source(block | {"behaviour": {"data": "x", "unit": "m"}}, scan={})
+
+
+def test_traces_that_are_not_finite_are_refused(imaged, tmp_path):
+    block = {k: v for k, v in imaged[0].items() if k != "missing"}
+    with pytest.raises(DataError, match="NaN or infinite"):
+        source(block).load(tmp_path)
