@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 import sbtt_models
+from implant_sim.report.load import load_run
+from implant_sim.report.summary import summarise
+from implant_sim.report.words import notes
 from implant_sim.study import engines
 from implant_sim.study.acquisition import acquisition
 from implant_sim.study.coordinate import Options, coordinate, entries_of
@@ -253,6 +256,9 @@ def test_points_that_differ_in_prices_share_a_chain(
     results = run(study, tmp_path, reprice=reprice)
     assert len(fits) == 2
     assert (results["status"] == "ok").all()
+    listed = load_run(tmp_path)
+    told = " ".join(notes(listed, summarise(listed)))
+    assert "2 points begin with the weights of a neighbour" in told
     dear = results.iloc[3]
     assert dear["started_from"] == entries[1].key  # its own neighbour, at its own price
     assert dear["start_energy_j"] > results.iloc[2]["start_energy_j"]
