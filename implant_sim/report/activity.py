@@ -49,11 +49,22 @@ class Example:
         return self.cut(name).astype(float)
 
     @property
+    def real(self) -> bool:
+        """Whether the values are events that a microscope has read, rather than spikes."""
+        return self.arrays["counts"].dtype.kind == "f"
+
+    @property
     def truth(self) -> tuple[Float[np.ndarray, "bin channel"], str]:
         """Expected counts where they are known, else the counts, smoothed; and its name."""
         for name, factor in (("expected", 1.0), ("rates_hz", self.bin_s)):
             if name in self.arrays:
                 return self.cut(name) * factor, "true rate"
+        if self.real:
+            events, seen = (
+                gaussian_filter1d(self.cut(name).astype(float), 2.0, axis=0)
+                for name in ("counts", "observed")
+            )
+            return events / np.maximum(seen, 1e-9), "smoothed events"
         counts = self.cut("true_counts" if "true_counts" in self.arrays else "counts")
         return gaussian_filter1d(counts.astype(float), 2.0, axis=0), "smoothed counts"
 
@@ -156,7 +167,7 @@ def rates(shown: Sequence[Example], n_channels: int = 6) -> Figure | None:
         axes.set_ylim(bottom=0)
         axes.margins(x=0)
         if i % columns == 0:
-            axes.set_ylabel("Rate (spikes/s)")
+            axes.set_ylabel("Events (least/s)" if shown[0].real else "Rate (spikes/s)")
         if i + columns >= len(picked):
             axes.set_xlabel("Time in trial (s)")
     for axes in panels[len(picked) :]:
