@@ -1,4 +1,4 @@
-"""Fit the fluorescence model of `lorenz_calcium` to cells whose true spikes were recorded.
+"""Fit the fluorescence model of `calcium` to cells whose true spikes were recorded.
 
 python benchmarks/calcium/calibrate.py calcium_groundtruth_gcamp8.h5 benchmarks/calcium
 

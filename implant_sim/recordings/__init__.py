@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from implant_sim.recordings.base import FileSplit, RecordingSource, Shares
-from implant_sim.recordings.calcium import LorenzCalciumSource
+from implant_sim.recordings.calcium import CalciumSource
 from implant_sim.recordings.hdf5 import Hdf5Source
 from implant_sim.recordings.lfads import LfadsSource
 from implant_sim.recordings.lorenz import LorenzSource
@@ -24,7 +24,7 @@ __all__ = ["AnyRecording", "FileSplit", "RecordingSource", "Shares"]
 
 AnyRecording = Annotated[
     LorenzSource
-    | LorenzCalciumSource
+    | CalciumSource
     | PoissonSource
     | Hdf5Source
     | NpzSource

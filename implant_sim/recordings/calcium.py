@@ -22,7 +22,7 @@ from implant_sim.recordings.scanning import bin_in_frame, scanned
 from sbtt_models.signals import Recording
 from sbtt_models.spec import Hertz, Seconds, Spec
 
-__all__ = ["Deconvolution", "LorenzCalciumSource"]
+__all__ = ["CalciumSource", "Deconvolution"]
 
 _STEPS = 30  # of a frame, on which spikes are drawn and lines are scanned
 _Path = Float[np.ndarray, "step 3"]
@@ -38,7 +38,7 @@ class Deconvolution(Spec):
     the events."""
 
 
-class LorenzCalciumSource(RecordingSource):
+class CalciumSource(RecordingSource):
     """Poisson neurons driven by a Lorenz attractor, imaged line by line, deconvolved.
 
     Each cell is seen once in a frame, when its line is scanned, and gives one value for each
@@ -46,7 +46,7 @@ class LorenzCalciumSource(RecordingSource):
     the bin of the line, and nothing in the others. `behaviour` is the state of the attractor.
     """
 
-    kind: Literal["lorenz_calcium"] = "lorenz_calcium"
+    kind: Literal["calcium"] = "calcium"
     seed: int = Field(0, ge=0)
     channels: int = Field(60, ge=1, le=100_000)
     duration_s: Seconds = Field(600.0, alias="duration", gt=0, le=1e5)
@@ -71,7 +71,7 @@ class LorenzCalciumSource(RecordingSource):
     split: Shares = Shares()
 
     @model_validator(mode="after")
-    def _check(self) -> LorenzCalciumSource:
+    def _check(self) -> CalciumSource:
         if _STEPS % (self.bins_per_frame * self.states_per_bin):
             raise ValueError(
                 f"bins_per_frame {self.bins_per_frame} x states_per_bin {self.states_per_bin} "
@@ -105,8 +105,8 @@ class LorenzCalciumSource(RecordingSource):
     @override
     def load(self, root: Path) -> Recording:
         n_bins = self.n_frames * self.bins_per_frame
-        check_size((n_bins, self.channels), 8, "lorenz-calcium")
-        check_size((self.n_frames * _STEPS, 3), 8, "lorenz-calcium: path of the attractor")
+        check_size((n_bins, self.channels), 8, "calcium")
+        check_size((self.n_frames * _STEPS, 3), 8, "calcium: path of the attractor")
         for_path, for_cells, for_rows, for_noise = np.random.default_rng(self.seed).spawn(4)
         path = self._path(for_path)
         place = for_rows.random(self.channels)
@@ -177,12 +177,12 @@ class LorenzCalciumSource(RecordingSource):
             for cut in self._blocks(frames)
         ]
         draft = Draft(
-            "lorenz-calcium",
+            "calcium",
             self.bin_s,
             pieces,
             continuous=True,
             behaviour=("Lorenz state", "1"),
-            sources=(f"generated: lorenz calcium, seed {self.seed}",),
+            sources=(f"generated: calcium, seed {self.seed}",),
         )
         shares = FileSplit(train=self.split.train, valid=self.split.valid, test=self.split.test)
         return assemble(draft, shares, self.window_s)
@@ -191,5 +191,5 @@ class LorenzCalciumSource(RecordingSource):
         """Whole frames, so that bins of every width are cut at the same times."""
         window = max(1, round((self.window_s or WINDOW_S) / self.frame_s))
         gap = splits.gap_bins(window, self.frame_s)
-        for block in splits.blocks(self.n_frames, gap, self.split, 1, "lorenz-calcium"):
+        for block in splits.blocks(self.n_frames, gap, self.split, 1, "calcium"):
             yield frames.cut(block.start, block.stop, block.part)

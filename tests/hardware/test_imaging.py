@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from implant_sim.hardware.imaging import image
 from implant_sim.hardware.schedules import AnySchedule
-from implant_sim.recordings.calcium import LorenzCalciumSource
+from implant_sim.recordings.calcium import CalciumSource
 from sbtt_models.spec import SpecError
 
 SCHEDULE = TypeAdapter(AnySchedule)
@@ -16,7 +16,7 @@ SCHEDULE = TypeAdapter(AnySchedule)
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
-    source = LorenzCalciumSource(channels=6, duration="20 s", window="0.6 s")
+    source = CalciumSource(channels=6, duration="20 s", window="0.6 s")
     return source.load(tmp_path_factory.getbasetemp())
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 
 from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.assemble import Piece
-from implant_sim.recordings.calcium import LorenzCalciumSource
+from implant_sim.recordings.calcium import CalciumSource
 from implant_sim.recordings.deconvolution import Rule, deconvolve, events_of, noise_of
 from implant_sim.recordings.indicator import Indicator, calcium
 from implant_sim.recordings.scanning import bin_in_frame, scanned
@@ -108,9 +108,9 @@ def test_a_scan_sees_each_cell_once_a_frame(row_times):
 
 def test_lines_and_frames_hold_the_same_events():
     """However bins are cut, the microscope has seen the same; the blocks of the split agree."""
-    lines = LorenzCalciumSource(**SMALL).load(HERE)
-    frames = LorenzCalciumSource(**SMALL, bins_per_frame=1, states_per_bin=3).load(HERE)
-    blind = LorenzCalciumSource(**SMALL, row_times=False).load(HERE)
+    lines = CalciumSource(**SMALL).load(HERE)
+    frames = CalciumSource(**SMALL, bins_per_frame=1, states_per_bin=3).load(HERE)
+    blind = CalciumSource(**SMALL, row_times=False).load(HERE)
     assert lines.real
     assert lines.counts.dtype == np.float32
     assert np.array_equal(lines.lengths, 3 * frames.lengths)
@@ -129,7 +129,7 @@ def test_lines_and_frames_hold_the_same_events():
 
 
 def test_events_are_no_smaller_than_their_unit():
-    counts = LorenzCalciumSource(**SMALL).load(HERE).counts
+    counts = CalciumSource(**SMALL).load(HERE).counts
     assert counts[counts != 0].min() >= 1 - 1e-6
     assert 0.02 < (counts != 0).mean() < 0.2
 
@@ -139,8 +139,7 @@ def test_events_follow_the_rate():
     imaging = {**SMALL, "duration": "120 s", "deconvolution": {"threshold": 0}}
     even = {"noise": 0, "amplitude_spread": 0, "decay_spread": 0}
     low, high = (
-        LorenzCalciumSource(**imaging, mean_rate=rate, indicator=even).load(HERE)
-        for rate in (1.0, 2.0)
+        CalciumSource(**imaging, mean_rate=rate, indicator=even).load(HERE) for rate in (1.0, 2.0)
     )
     totals = [r.counts.sum() / r.recorded.sum() for r in (low, high)]
     assert totals[1] / totals[0] == pytest.approx(2.0, rel=0.15)
@@ -150,14 +149,14 @@ def test_events_follow_the_rate():
 
 def test_same_seed_same_data():
     one, two, other = (
-        LorenzCalciumSource(**SMALL | {"seed": seed}).load(HERE).counts for seed in (3, 3, 4)
+        CalciumSource(**SMALL | {"seed": seed}).load(HERE).counts for seed in (3, 3, 4)
     )
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
 
 
 def test_declared_is_no_less_than_made():
-    source = LorenzCalciumSource(**SMALL)
+    source = CalciumSource(**SMALL)
     made = source.load(HERE).counts
     assert source.declared.n_bins >= made.shape[0] * made.shape[1]
     assert source.declared.bin_s == pytest.approx(0.01)
@@ -174,7 +173,7 @@ def test_declared_is_no_less_than_made():
 )
 def test_what_cannot_be_is_refused(changes, match):
     with pytest.raises(ValidationError, match=match):
-        LorenzCalciumSource.model_validate(SMALL | changes)
+        CalciumSource.model_validate(SMALL | changes)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_a_member_has_one_method_and_a_kind(member):
 def test_kinds_are_those_promised():
     kinds = {member.model_fields["kind"].default for member in MEMBERS}
     assert kinds == {
-        "lorenz", "lorenz_calcium", "poisson", "hdf5", "npz", "mat", "lfads_h5", "nlb", "nwb",
+        "lorenz", "calcium", "poisson", "hdf5", "npz", "mat", "lfads_h5", "nlb", "nwb",
     }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def test_one_budget_and_no_more() -> None:
 
 def test_a_microscope_has_no_power() -> None:
     imaged = tiny(schedule={"kind": "random_subset", "power": "1 mW"})
-    imaged["recording"] = {"kind": "lorenz_calcium"}
+    imaged["recording"] = {"kind": "calcium"}
     del imaged["implant"]
     with pytest.raises(SpecError, match="read by a microscope"):
         settled(load(imaged))

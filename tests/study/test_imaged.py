@@ -20,7 +20,7 @@ from sbtt_models.spec import DataError, SpecError
 TREE = {
     "name": "imaged",
     "recording": {
-        "kind": "lorenz_calcium", "channels": 8, "duration": "30 s", "window": "0.6 s",
+        "kind": "calcium", "channels": 8, "duration": "30 s", "window": "0.6 s",
     },
     "schedule": {"kind": "full"},
     "decoder": {"kind": "smoothing"},
