@@ -9,8 +9,9 @@ from operator import add
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
-from sbtt_models.chain_filter import ChainFilter, RowFilter, filtered_rates
+from sbtt_models.chain_filter import ChainFilter, State
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_dynamics import (
     LinearDynamics,
@@ -31,6 +32,7 @@ from sbtt_models.moments import (
     second_moments,
 )
 from sbtt_models.saved import Saved
+from sbtt_models.state_model import StateFilter, StateModel
 
 SMOOTHING = 3.0  # [bins] kernel of the first guess
 
@@ -38,7 +40,7 @@ __all__ = ["GaussianModel", "GaussianProcessFamily", "KalmanFamily"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GaussianModel:
+class GaussianModel(StateModel):
     """A linear dynamical system; see :class:`sbtt_models.linear_fit.LatentModel`."""
 
     system: LinearDynamics
@@ -46,15 +48,35 @@ class GaussianModel:
     scales: Float[np.ndarray, " latent"] | None = None
     """Time constants, where the states are Gaussian processes. [bins]"""
 
-    def rates(
-        self, batch: Batch, lookahead: int | None
+    @override
+    def smoothed(self, batch: Batch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for found, _ in _expected(self.system, batch):
+            yield found.mean, found.covariance
+
+    @override
+    def filtered(self, n_sequences: int, lookahead: int) -> StateFilter:
+        running = ChainFilter(self.system.chain, n_sequences, lookahead)
+        look = evidence_by_row(self.system)
+
+        def step(counts: np.ndarray, exposure: np.ndarray) -> State | None:
+            return running.step(lambda known, given: look(counts, exposure))  # noqa: ARG005
+
+        return step
+
+    @override
+    def expected(
+        self,
+        mean: Float[np.ndarray, "sequence bin state"],
+        covariance: Float[np.ndarray, "sequence bin state state"],
     ) -> Float[np.ndarray, "sequence bin channel"]:
-        """Read the mean states out."""
-        if lookahead is not None:
-            n_sequences = batch.counts.shape[0]
-            return filtered_rates(self.filter(n_sequences, lookahead), batch, lookahead)
-        states = np.concatenate([found.mean for found, _ in _expected(self.system, batch)])
-        return states @ self.system.loading.T + self.system.offset
+        del covariance  # rates are linear
+        return mean @ self.system.loading.T + self.system.offset
+
+    @override
+    def log_loading(
+        self, means: Float[np.ndarray, " channel"]
+    ) -> Float[np.ndarray, "channel state"]:
+        return self.system.loading / means[:, None]
 
     @classmethod
     def of(
@@ -77,17 +99,6 @@ class GaussianModel:
         channels = saved.chosen(("offset", "noise"), n_channels)
         system = LinearDynamics(loading=loading, **chain, **channels)
         return cls(system, saved.whole("n_parameters"), scales)
-
-    def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
-        """A Kalman filter that waits for `lookahead` bins."""
-        system, running = self.system, ChainFilter(self.system.chain, n_sequences, lookahead)
-        look = evidence_by_row(system)
-
-        def step(counts: np.ndarray, exposure: np.ndarray) -> np.ndarray | None:
-            found = running.step(lambda known, given: look(counts, exposure))  # noqa: ARG005
-            return None if found is None else found.mean @ system.loading.T + system.offset
-
-        return step
 
     def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
         """All parameters by name."""

@@ -17,36 +17,36 @@ from jaxtyping import Bool, Float, Float32
 from sbtt_models.decoders.linear import FittedLinear
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_fit import positive
-from sbtt_models.poisson_model import PoissonModel
 from sbtt_models.signals import MaskedStream, Split, within
+from sbtt_models.state_model import StateModel
 
-__all__ = ["guided", "lessons", "poisson_model", "summary_teller"]
+__all__ = ["guided", "lessons", "state_model", "summary_teller"]
 
 _WITHHELD = 0.2  # of the validation samples, as where linear models are fitted
 
 Summary = Float[np.ndarray, "*lead summary"]
 
 
-def poisson_model(smoother: FittedLinear) -> PoissonModel:
-    """The model of a smoother that was fitted as Poisson linear dynamics."""
-    return cast(PoissonModel, smoother.model)
+def state_model(smoother: FittedLinear) -> StateModel:
+    """The model of a smoother that knows of states."""
+    return cast(StateModel, smoother.model)
 
 
 def summary_teller(smoother: FittedLinear) -> Callable[[Summary], Float32[np.ndarray, "..."]]:
-    """Make what keeps the log rates of a summary where the smoother keeps its rates."""
-    least = np.log(positive(np.zeros(smoother.means.size), smoother.means))
+    """Make what turns the rates of a summary into log rates, at least the smoother's least."""
+    n_channels = smoother.means.size
 
     def tell(summary: Summary) -> Float32[np.ndarray, "..."]:
-        told = summary.astype(np.float32)
-        told[..., -least.size :] = np.maximum(told[..., -least.size :], least)
-        return told
+        rates = positive(summary[..., -n_channels:], smoother.means)
+        told = np.concatenate([summary[..., :-n_channels], np.log(rates)], axis=-1)
+        return told.astype(np.float32)
 
     return tell
 
 
 def guided(smoother: FittedLinear, stream: MaskedStream) -> MaskedStream:
     """A stream whose external inputs are 1 inside trials, and the smoother's summary."""
-    model, teller = poisson_model(smoother), summary_teller(smoother)
+    model, teller = state_model(smoother), summary_teller(smoother)
 
     def tell(batch: Batch) -> Float32[np.ndarray, "sequence bin summary"]:
         return teller(model.summary(batch, smoother.waits))

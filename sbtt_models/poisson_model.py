@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
-from sbtt_models.chain_filter import ChainFilter, RowFilter, filtered_rates
+from sbtt_models.chain_filter import ChainFilter, State
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_dynamics import initial_guess
 from sbtt_models.linear_fit import Choice, Family
@@ -18,16 +19,16 @@ from sbtt_models.means import smoothed_rates
 from sbtt_models.moments import ChainMoments, second_moments
 from sbtt_models.poisson_dynamics import PoissonDynamics, filter_evidence, laplace
 from sbtt_models.poisson_read_out import ExpectedStates, better_read_out, expected_rates
+from sbtt_models.state_model import StateFilter, StateModel
 
 __all__ = ["PoissonFamily", "PoissonModel"]
 
 _SMOOTHING = 3.0  # [bins] kernel of the first guess
-_Tell = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of means and covariances of states
 _STEPS = 6  # Newton steps of an E step, which begins where the last one ended
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PoissonModel:
+class PoissonModel(StateModel):
     """A Poisson system; see :class:`sbtt_models.linear_fit.LatentModel`."""
 
     system: PoissonDynamics
@@ -38,61 +39,39 @@ class PoissonModel:
         n_channels, size = self.system.loading.shape
         return 2 * size * size + size * (size + 1) // 2 + n_channels * (size + 1)
 
-    def rates(
-        self, batch: Batch, lookahead: int | None
-    ) -> Float[np.ndarray, "sequence bin channel"]:
-        """Expected rates given the posterior of the states."""
-        return self._told(batch, lookahead, self._rates)
-
-    def summary(
-        self, batch: Batch, lookahead: int | None
-    ) -> Float[np.ndarray, "sequence bin summary"]:
-        """All that another model may want to know of the posterior, side by side.
-
-        Mean of each state, log standard deviation of each state, log rate of each channel
-        [ln spikes/bin]. `lookahead` as for :meth:`rates`.
-        """
-        return self._told(batch, lookahead, self._summary)
-
-    def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
-        """A filter that linearises each bin once, and waits for `lookahead` bins."""
-        return self._filter(n_sequences, lookahead, self._rates)
-
-    def summary_filter(self, n_sequences: int, lookahead: int) -> RowFilter:
-        """The same filter, telling the :meth:`summary`."""
-        return self._filter(n_sequences, lookahead, self._summary)
-
-    def _rates(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-        return expected_rates(self.system.loading, self.system.offset, mean, covariance)
-
-    def _summary(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-        variance = np.diagonal(covariance, axis1=2, axis2=3)
-        log_sd = 0.5 * np.log(np.where(variance > 0, variance, 1.0))  # 0 in padding
-        return np.concatenate([mean, log_sd, np.log(self._rates(mean, covariance))], axis=2)
-
-    def _told(self, batch: Batch, lookahead: int | None, tell: _Tell) -> np.ndarray:
-        if lookahead is not None:
-            step = self._filter(batch.counts.shape[0], lookahead, tell)
-            return filtered_rates(step, batch, lookahead)
-        told = []
+    @override
+    def smoothed(self, batch: Batch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for part in batch.parts(self.system.chain.size):
             found = laplace(self.system, part.counts, part.exposure, part.lengths)
-            told.append(tell(found.mean, found.covariance))
-        return np.concatenate(told)
+            yield found.mean, found.covariance
 
-    def _filter(self, n_sequences: int, lookahead: int, tell: _Tell) -> RowFilter:
+    @override
+    def filtered(self, n_sequences: int, lookahead: int) -> StateFilter:
+        """Each bin is linearised once."""
         system, running = self.system, ChainFilter(self.system.chain, n_sequences, lookahead)
 
-        def step(counts: np.ndarray, exposure: np.ndarray) -> np.ndarray | None:
+        def step(counts: np.ndarray, exposure: np.ndarray) -> State | None:
             def look(known: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 return filter_evidence(system, counts, exposure, known, given)
 
-            found = running.step(look)
-            if found is None:
-                return None
-            return tell(found.mean[:, None], found.covariance[:, None])[:, 0]
+            return running.step(look)
 
         return step
+
+    @override
+    def expected(
+        self,
+        mean: Float[np.ndarray, "sequence bin state"],
+        covariance: Float[np.ndarray, "sequence bin state state"],
+    ) -> Float[np.ndarray, "sequence bin channel"]:
+        return expected_rates(self.system.loading, self.system.offset, mean, covariance)
+
+    @override
+    def log_loading(
+        self, means: Float[np.ndarray, " channel"]
+    ) -> Float[np.ndarray, "channel state"]:
+        del means  # log rates are linear
+        return self.system.loading
 
     def arrays(self) -> Mapping[str, Float[np.ndarray, "..."]]:
         """All parameters by name."""

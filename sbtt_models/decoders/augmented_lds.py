@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -15,20 +15,26 @@ from typing_extensions import override
 
 from sbtt_models import metrics
 from sbtt_models.decoders.base import DecoderSpec, Setting
+from sbtt_models.decoders.kalman import Kalman
 from sbtt_models.decoders.linear import FittedLinear
 from sbtt_models.decoders.poisson_lds import PoissonLDS
 from sbtt_models.decoders.state_space import StateSpace
-from sbtt_models.lessons import guided, lessons, poisson_model, summary_teller
+from sbtt_models.lessons import guided, lessons, state_model, summary_teller
 from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import Fraction, SpecError
+from sbtt_models.spec import DataError, Fraction, SpecError
 from sbtt_models.training import Training
 
 if TYPE_CHECKING:
     from sbtt_models.trained import FittedNetwork
 
 __all__ = ["AugmentedLDS", "Correction", "FittedAugmented"]
+
+_SMOOTHERS = (
+    PoissonLDS(size=12, prior=10.0, iterations=15),
+    Kalman(size=20, prior=1.0, iterations=20),
+)
 
 
 class Correction(StateSpace):
@@ -42,15 +48,15 @@ class Correction(StateSpace):
 
 
 class AugmentedLDS(DecoderSpec):
-    """Poisson linear dynamics, and a small network that corrects their states.
+    """Linear dynamics, and a small network that corrects their states.
 
-    The smoother is fitted first, on the same samples. Then some of the training samples are hidden
-    from it, `folds` times anew, and a state-space network learns to move the states that it
-    infers so that the hidden samples become likelier. Only states are moved, so a few thousand
-    weights serve any number of channels. At first the network moves nothing, and unless it
-    predicts withheld samples of the validation trials better than the smoother alone, it is
-    dropped. `training` sets budget, learning rate and stop rule; a pass over all draws counts as
-    `folds` epochs. What is hidden is set here.
+    Smoothers are fitted first, on the same samples, and the best is taken. Then some of the
+    training samples are hidden from it, `folds` times anew, and a state-space network learns to
+    move the states that it infers so that the hidden samples become likelier. Only states are
+    moved, so a few thousand weights serve any number of channels. At first the network moves
+    nothing, and unless it predicts withheld samples of the validation trials better than the
+    smoother alone, it is dropped. `training` sets budget, learning rate and stop rule; a pass over
+    all draws counts as `folds` epochs. What is hidden is set here.
 
     References
     ----------
@@ -59,8 +65,10 @@ class AugmentedLDS(DecoderSpec):
     """
 
     kind: Literal["augmented_lds"] = "augmented_lds"
-    smoother: PoissonLDS = PoissonLDS(size=12, prior=10.0, iterations=15)
-    """What is corrected."""
+    smoothers: tuple[Annotated[PoissonLDS | Kalman, Field(discriminator="kind")], ...] = Field(
+        _SMOOTHERS, min_length=1
+    )
+    """Of these, the one that best predicts withheld validation samples is corrected."""
     hidden: int = Field(32, ge=1, le=4096)
     """Features of a bin in the network."""
     blocks: int = Field(3, ge=1, le=64)
@@ -75,9 +83,9 @@ class AugmentedLDS(DecoderSpec):
 
     @model_validator(mode="after")
     def _causal_in_one_place(self) -> AugmentedLDS:
-        if self.smoother.causal or self.smoother.lookahead_bins:
+        if any(each.causal or each.lookahead_bins for each in self.smoothers):
             raise ValueError(
-                "smoother.causal and smoother.lookahead_bins belong beside smoother, not in it"
+                "smoothers: causal and lookahead_bins belong beside smoothers, not in one"
             )
         return self
 
@@ -87,7 +95,13 @@ class AugmentedLDS(DecoderSpec):
 
         setting.refuse_start(self.kind)
         begun = time.perf_counter()
-        smoother = self._smoother.fit(stream, training, replace(setting, progress=None))
+        quiet = replace(setting, progress=None)
+        tried = [
+            self._smoother(i).fit(stream, training, quiet) for i in range(len(self.smoothers))
+        ]
+        losses = [min(row["valid_loss"] for row in fitted.history) for fitted in tried]
+        chosen = int(np.argmin(losses))
+        smoother = tried[chosen]
         taught = lessons(smoother, stream, self.folds, self.hidden_share, setting.seed)
         start = _idle(self._network, smoother, taught, training.threads, setting)
         rules = _own(training, self.folds)
@@ -95,24 +109,29 @@ class AugmentedLDS(DecoderSpec):
         judged = taught.trials(taught.split.valid)
         if not _loss(network, judged) < _loss(start, judged):
             network = replace(network, network=start.network)
-        return FittedAugmented(self, smoother, network, time.perf_counter() - begun)
+        return FittedAugmented(self, chosen, smoother, network, time.perf_counter() - begun)
 
     @override
     def restore(self, saved: Saved, device: str) -> FittedAugmented:
         from sbtt_models.trained import FittedNetwork
 
-        smoother, network = self._smoother, self._network
+        chosen = saved.whole("chosen")
+        if chosen >= len(self.smoothers):
+            raise DataError(
+                f"{saved.where}: smoother {chosen} of {len(self.smoothers)} was chosen"
+            )
+        smoother, network = self._smoother(chosen), self._network
         return FittedAugmented(
             self,
+            chosen,
             smoother.restore(_part(saved, "smoother", smoother), device),
             FittedNetwork.of(network, _part(saved, "network", network), device),
             saved.number("train_s"),
         )
 
-    @property
-    def _smoother(self) -> PoissonLDS:
+    def _smoother(self, which: int) -> PoissonLDS | Kalman:
         timing = {"causal": self.causal, "lookahead_bins": self.lookahead_bins}
-        return self.smoother.model_copy(update=timing)
+        return self.smoothers[which].model_copy(update=timing)
 
     @property
     def _network(self) -> Correction:
@@ -126,6 +145,8 @@ class FittedAugmented:
     """A smoother and the network that corrects it."""
 
     spec: AugmentedLDS
+    chosen: int
+    """Which of the smoothers it is."""
     smoother: FittedLinear
     network: FittedNetwork
     train_s: float
@@ -167,7 +188,8 @@ class FittedAugmented:
         for part, found in parts.items():
             arrays |= {f"{part}.{name}": array for name, array in found.arrays.items()}
             facts |= {f"{part}.{name}": fact for name, fact in found.facts.items()}
-        return Saved(self.spec, arrays, {**facts, "train_s": self.train_s}, self.history)
+        facts |= {"chosen": self.chosen, "train_s": self.train_s}
+        return Saved(self.spec, arrays, facts, self.history)
 
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write parameters, history and manifest."""
@@ -180,7 +202,7 @@ class _CorrectedStep(Step):
     def __init__(self, fitted: FittedAugmented, wait: int) -> None:
         smoother = fitted.smoother
         super().__init__(wait, smoother.means.size)
-        self._filter = poisson_model(smoother).summary_filter(1, wait)
+        self._filter = state_model(smoother).summary_filter(1, wait)
         self._tell, self._correct = summary_teller(smoother), fitted.network.network.recurrence()
 
     @override
@@ -219,15 +241,15 @@ def _idle(
     from sbtt_models.windows import window_of
 
     external = cast(np.ndarray, taught.external)
-    system, n_bins = poisson_model(smoother).system, window_of(taught)
+    loading, n_bins = state_model(smoother).log_loading(smoother.means), window_of(taught)
     n_external, device = external.shape[2], device_of(setting.device)
     with seeded(setting.seed, device):
         network = spec.network(torch.zeros(taught.n_channels), n_bins, n_external).to(device)
-    n_states = system.loading.shape[1]
+    n_states = loading.shape[1]
     rows = external[taught.split.train][external[taught.split.train, :, 0] > 0]
     scale = np.maximum(rows[:, 1 : 1 + n_states].std(0), 1e-6)
     network.scale.copy_(torch.from_numpy(scale))
-    network.loading.copy_(torch.from_numpy(system.loading.T * scale[:, None]))
+    network.loading.copy_(torch.from_numpy(loading.T * scale[:, None]))
     n_parameters = sum(p.numel() for p in network.parameters())
     facts = (taught.n_channels, n_bins, threads, n_parameters, 0, 0.0, ())
     return FittedNetwork(spec, network, *facts, n_external)

@@ -20,7 +20,7 @@ class StateCorrection(Network):
     """See :class:`sbtt_models.decoders.augmented_lds.AugmentedLDS`.
 
     All it sees comes as external inputs: for each bin 1 inside a trial and 0 in padding, then
-    the smoother's summary (:meth:`sbtt_models.poisson_model.PoissonModel.summary`).
+    the smoother's summary (:meth:`sbtt_models.state_model.StateModel.summary`) with log rates.
     """
 
     loading: Float[Tensor, "state channel"]

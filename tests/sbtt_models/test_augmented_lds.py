@@ -16,6 +16,7 @@ from tests.sbtt_models.test_decoders import QUICK, SMALL, stream
 
 LENGTHS = (12, 5, 9, 12, 1, 12, 7, 12, 3, 12)
 SMOOTHER = PoissonLDS(size=2, prior=1.0, iterations=3)
+SMALL_ONE = SMALL["augmented_lds"].model_copy(update={"smoothers": (SMOOTHER,)})
 
 
 def test_the_smoother_never_sees_what_is_taught() -> None:
@@ -54,7 +55,7 @@ def test_a_correction_that_does_not_help_is_dropped(causal: bool) -> None:
     data = stream(lengths=LENGTHS * 4)
     order = np.arange(40)
     data = replace(data, split=Split(order[:10], order[10:], order[10:]))
-    spec = SMALL["augmented_lds"].model_copy(update={"causal": causal})
+    spec = SMALL_ONE.model_copy(update={"causal": causal})
     wild = Training(epochs=4, learning_rate=1.0, schedule="constant", clip_norm=1e9, batch_size=8)
     fitted = sbtt_models.fit(spec, data, wild)
     alone = sbtt_models.fit(SMOOTHER.model_copy(update={"causal": causal}), data)
@@ -70,7 +71,7 @@ def test_states_that_jump_are_followed_better_than_by_linear_dynamics() -> None:
     counts = np.where(data.observed, rng.poisson(rates), 0).astype(np.int32)
     order = np.arange(180)
     data = replace(data, counts=counts, split=Split(order[:100], order[100:140], order[140:]))
-    spec = SMALL["augmented_lds"].model_copy(update={"dropout": 0.0})
+    spec = SMALL_ONE.model_copy(update={"dropout": 0.0})
     rules = Training(epochs=40, learning_rate=0.02, batch_size=32, clip_norm=1.0)
     fitted, alone = sbtt_models.fit(spec, data, rules), sbtt_models.fit(SMOOTHER, data)
     test = data.split.test
@@ -79,9 +80,7 @@ def test_states_that_jump_are_followed_better_than_by_linear_dynamics() -> None:
 
 
 def test_the_budget_is_that_of_other_networks() -> None:
-    fitted = sbtt_models.fit(
-        SMALL["augmented_lds"], stream(), Training(epochs=6, patience=2, batch_size=8)
-    )
+    fitted = sbtt_models.fit(SMALL_ONE, stream(), Training(epochs=6, patience=2, batch_size=8))
     assert isinstance(fitted, FittedAugmented)
     assert len(fitted.history) <= 3  # two draws in each
     assert fitted.epochs == 2 * len(fitted.history)
@@ -90,13 +89,13 @@ def test_the_budget_is_that_of_other_networks() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     data = stream()
-    start = sbtt_models.fit(SMALL["augmented_lds"], data, QUICK)
+    start = sbtt_models.fit(SMALL_ONE, data, QUICK)
     with pytest.raises(SpecError, match="fitted afresh"):
-        sbtt_models.fit(SMALL["augmented_lds"], data, QUICK, start=start)
+        sbtt_models.fit(SMALL_ONE, data, QUICK, start=start)
     with pytest.raises(SpecError, match=r"whole trial; .*decoder.lookahead_bins 3"):
         start.online(3)
-    causal = SMALL["augmented_lds"].model_copy(update={"causal": True, "lookahead_bins": 1})
+    causal = SMALL_ONE.model_copy(update={"causal": True, "lookahead_bins": 1})
     with pytest.raises(SpecError, match="1 bins ahead"):
         sbtt_models.fit(causal, data, QUICK).online(0)
-    with pytest.raises(ValueError, match="belong beside smoother"):
-        AugmentedLDS(smoother=SMOOTHER.model_copy(update={"causal": True}))
+    with pytest.raises(ValueError, match="belong beside smoothers"):
+        AugmentedLDS(smoothers=(SMOOTHER.model_copy(update={"causal": True}),))

@@ -51,7 +51,7 @@ SMALL = {
     "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=3),
     "trial_mixture": TrialMixture(network=StateSpace(hidden=6, blocks=2, modes=2)),
     "augmented_lds": AugmentedLDS(
-        smoother=PoissonLDS(size=2, prior=1.0, iterations=3),
+        smoothers=(PoissonLDS(size=2, prior=1.0, iterations=3), Kalman(size=2, iterations=3)),
         hidden=6,
         blocks=2,
         modes=2,
