@@ -1,0 +1,214 @@
+"""Tables and pictures of `recordings.py`, from its run folders.
+
+python benchmarks/paper/recordings_tables.py runs/recordings docs/paper/recordings
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from implant_sim.report.load import Run, load_run
+from implant_sim.study.ridge import fit_ridge
+from sbtt_models import metrics
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+ONE_LAG_S = 0.08
+MEASURES = {
+    "velocity_r2": "Behaviour R², lags of 0 to 0.5 s",
+    "velocity_r2_one_lag": "Behaviour R², one lag of about 80 ms",
+    "co_bps": "Bits per spike, neurons never sampled",
+    "bits_per_spike_all": "Bits per spike, withheld entries",
+}
+DECODERS = {
+    "augmented_lds": "augmented Poisson dynamics",
+    "state_space": "state space",
+    "poisson_lds": "Poisson linear dynamics",
+    "kalman": "Kalman smoother",
+    "smoothing": "Gaussian smoothing",
+    "counts as they are": "counts as they are",
+}
+SCHEDULES = {
+    "random": "random rotation",
+    "always-on": "always-on, random channels",
+    "best always-on": "always-on, best channels",
+    "weighted": "rotation weighted by variance",
+}
+COLOURS = dict(
+    zip(DECODERS, ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000"), strict=True)
+)
+MARKS = {"random": "o-", "always-on": "s--", "best always-on": "^:", "weighted": "D-."}
+KEPT = ["part", "decoder", "schedule", "share", "repeat", *MEASURES, "bits_per_spike", "power_w"]
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """One row for each point and repeat of all parts."""
+    frames = []
+    for part in sorted(folder.iterdir()):
+        if not (part / "results.csv").is_file():
+            continue
+        run = load_run(part)
+        rows = run.results[run.results["status"] == "ok"].copy()
+        rows["part"], rows["share"] = part.name, rows["schedule.fraction"].astype(float)
+        for name in ("decoder", "schedule"):
+            rows[name] = rows[name].replace({"random_subset": "random"})
+        rows["velocity_r2_one_lag"] = [
+            one_lag(run, int(point), int(repeat))
+            for point, repeat in zip(rows["point"], rows["repeat"], strict=True)
+        ]
+        frames.append(rows)
+    return pd.concat(frames)[KEPT].drop_duplicates(["decoder", "schedule", "share", "repeat"])
+
+
+def one_lag(run: Run, point: int, repeat: int) -> float:
+    """R² of behaviour read out of the rates of one earlier bin, as the SBTT paper's code does."""
+    arrays = run.arrays(point, repeat)
+    if arrays is None:
+        return float("nan")
+    bin_s = float(run.results["bin_s"].iloc[0])
+    rates, test = arrays["rates"], arrays["split/test"]
+    judged = arrays["behaviour_valid"].copy()
+    fitted = judged.copy()
+    fitted[test], judged[np.setdiff1d(np.arange(len(judged)), test)] = False, False
+    target = np.where(arrays["behaviour_valid"][..., None], arrays["behaviour"], 0.0)
+    read_out = fit_ridge(rates, target, fitted, (round(ONE_LAG_S / bin_s),), n_folds=5)
+    where = np.broadcast_to(judged[test][..., None], target[test].shape)
+    found = metrics.r2(target[test], read_out.predict(rates[test]).astype(float), where=where)
+    return float("nan") if found.mean is None else float(found.mean)
+
+
+def cell(values: pd.Series) -> str:
+    """Mean and standard deviation."""
+    if not len(values):
+        return ""
+    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
+    return f"{values.mean():.3f}{spread}"
+
+
+def table(rows: pd.DataFrame, by: str, names: dict[str, str], measure: str) -> list[str]:
+    """One line for each decoder or schedule, one column for each share."""
+    shares = sorted(rows["share"].unique(), reverse=True)
+    lines = [
+        f"| {MEASURES[measure]} | " + " | ".join(f"{100 * s:g} %" for s in shares) + " |",
+        "|---|" + "---:|" * len(shares),
+    ]
+    for key, name in names.items():
+        own = rows[rows[by] == key]
+        if len(own):
+            cells = [cell(own.loc[own["share"] == s, measure].dropna()) for s in shares]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def verdicts(rows: pd.DataFrame) -> list[str]:
+    """Paired differences of the augmented model to each rival, with their standard error."""
+    rotated = rows[rows["schedule"] == "random"]
+    ours = rotated[rotated["decoder"] == "augmented_lds"].set_index(["share", "repeat"])
+    shares = sorted(ours.index.levels[0], reverse=True)
+    head = " | ".join(f"{100 * s:g} %" for s in shares)
+    lines = []
+    for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
+        lines += [f"| {MEASURES[measure]}: above | {head} |", "|---|" + "---:|" * len(shares)]
+        for key, name in list(DECODERS.items())[1:]:
+            theirs = rotated[rotated["decoder"] == key].set_index(["share", "repeat"])
+            gain = (ours[measure] - theirs[measure]).dropna().groupby("share")
+            lines.append(f"| {name} | " + " | ".join(signed(gain, s) for s in shares) + " |")
+        fixed = rows[(rows["schedule"] == "always-on") & (rows["decoder"] == "kalman")]
+        if len(fixed) and measure == "velocity_r2":
+            mean, n = fixed.groupby("share")[measure].mean(), fixed.groupby("share").size().max()
+            gain = (ours[measure] - mean.reindex(ours.index, level="share")).groupby("share")
+            name = f"mean of {n} random always-on subsets, Kalman smoother"
+            lines.append(f"| {name} | " + " | ".join(signed(gain, s) for s in shares) + " |")
+        lines.append("")
+    return lines
+
+
+def signed(gain: pd.core.groupby.SeriesGroupBy, share: float) -> str:
+    """Mean difference and its standard error; bold where it is above two of them."""
+    if share not in gain.groups:
+        return ""
+    values = gain.get_group(share).dropna()
+    if not len(values):
+        return ""
+    error = values.std() / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    text = f"{values.mean():+.3f} ({error:.3f})"
+    return f"**{text}**" if values.mean() > 2 * error else text
+
+
+def draw(rows: pd.DataFrame, path: Path, title: str) -> None:
+    """Three measures against the share of samples."""
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), constrained_layout=True)
+    shown = ("velocity_r2", "co_bps", "bits_per_spike_all")
+    for axis, measure in zip(axes, shown, strict=True):
+        for decoder, name in DECODERS.items():
+            for schedule, way in SCHEDULES.items():
+                own = rows[(rows["decoder"] == decoder) & (rows["schedule"] == schedule)]
+                line = own.groupby("share")[measure].agg(["mean", "std"]).dropna(subset="mean")
+                if decoder == "counts as they are" and measure == "bits_per_spike_all":
+                    continue  # what was not sampled gets the channel's mean
+                if len(line):
+                    axis.errorbar(
+                        100 * line.index, line["mean"], line["std"], fmt=MARKS[schedule], ms=4,
+                        lw=1.4, capsize=2, color=COLOURS[decoder], label=f"{name}; {way}",
+                    )  # fmt: skip
+        axis.set_xscale("log", base=2)
+        ticks = sorted(rows["share"].unique())
+        axis.set_xticks([100 * s for s in ticks], [f"{100 * s:g}" for s in ticks], fontsize=7)
+        axis.set_xlabel("Samples taken (% of the input channels)")
+        axis.set_ylabel(MEASURES[measure])
+        axis.spines[["top", "right"]].set_visible(False)
+        low = rows.loc[rows["schedule"] == "random", measure].min()
+        axis.set_ylim(bottom=min(0.0, low) - 0.01)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def page(rows: pd.DataFrame) -> str:
+    """All tables of one recording."""
+    rotated = rows[rows["schedule"] == "random"]
+    lines = ["**Random rotation**, mean ± standard deviation over repeats.", ""]
+    for measure in MEASURES:
+        lines += table(rotated, "decoder", DECODERS, measure)
+    lines += ["**Augmented model minus its rivals**, paired by repeat (standard error).", ""]
+    lines += verdicts(rows)
+    for decoder in ("augmented_lds", "kalman"):
+        own = rows[rows["decoder"] == decoder]
+        if own["schedule"].nunique() < 2:
+            continue
+        lines += [f"**Schedules, {DECODERS[decoder]}**", ""]
+        for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
+            lines += table(own, "schedule", SCHEDULES, measure)
+    power = rows.assign(power_mw=1e3 * rows["power_w"])
+    shares = sorted(rows["share"].unique(), reverse=True)
+    lines += ["| power of the implant [mW] | " + " | ".join(f"{100 * s:g} %" for s in shares)]
+    lines[-1] += " |"
+    lines.append("|---|" + "---:|" * len(shares))
+    for key, name in SCHEDULES.items():
+        mean = power[power["schedule"] == key].groupby("share")["power_mw"].mean()
+        if len(mean):
+            cells = [f"{mean[s]:.3f}" if s in mean.index else "" for s in shares]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    runs, out = Path(sys.argv[1]), Path(sys.argv[2])
+    out.mkdir(parents=True, exist_ok=True)
+    for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
+        rows = read(folder)
+        rows.to_csv(out / f"{folder.name}.csv", index=False, float_format="%.6g")
+        (out / f"{folder.name}.md").write_text(page(rows), encoding="utf-8")
+        draw(rows, out / f"{folder.name}.png", folder.name)
+
+
+if __name__ == "__main__":
+    main()
