@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -322,6 +323,12 @@ def test_shipped_scenarios_are_valid_and_can_be_run_from_their_run_folder(name, 
     again = load(tmp_path / "scenario.yaml")
     assert again.points == study.points
     assert again.digest == study.digest
+
+
+@pytest.mark.parametrize("name", shipped("paper"))
+def test_scenarios_of_the_paper_are_valid(name):
+    place = str(files("scenarios").joinpath(f"paper/{name}.yaml"))
+    assert load(place).points
 
 
 DOWNLOADED = {"lfads_mc_maze"}
