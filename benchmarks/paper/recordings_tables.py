@@ -136,7 +136,9 @@ def signed(gain: pd.core.groupby.SeriesGroupBy, share: float) -> str:
     values = gain.get_group(share).dropna()
     if not len(values):
         return ""
-    error = values.std() / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    if len(values) == 1:
+        return f"{values.mean():+.3f}"
+    error = values.std() / np.sqrt(len(values))
     text = f"{values.mean():+.3f} ({error:.3f})"
     return f"**{text}**" if values.mean() > 2 * error else text
 
