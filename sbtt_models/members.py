@@ -10,7 +10,7 @@ from sbtt_models.checkpoint import State
 from sbtt_models.spec import DataError
 from sbtt_models.tuning import Tuning
 
-__all__ = ["Generations", "Member"]
+__all__ = ["Generations", "Member", "smoothed_loss"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +31,15 @@ class Member:
         """The lowest validation loss that its weights have reached."""
         loss = self.state.facts["best_loss"] if self.state else None
         return float("inf") if loss is None else float(loss)
+
+    def row(self, generation: int, number: int) -> dict[str, float]:
+        """What the table tells of it after a generation, counted from 0."""
+        told = {"generation": generation + 1.0, "member": float(number)}
+        told |= {"parent": float(self.parent), **self.values}
+        if self.state is not None:
+            told |= {"epoch": float(self.state.epoch), "loss": self.loss}
+            told["best_loss"] = float(self.state.facts["best_loss"])
+        return told
 
     def facts(self) -> dict[str, Any]:
         """What is no array, as JSON can hold it."""
@@ -101,3 +110,20 @@ class Generations:
         if len(members) != tuning.members or len(bests) != state.epoch:
             raise DataError(f"generation {state.epoch}: another population")
         return cls(members, table, bests)
+
+
+def smoothed_loss(state: State | None, smoothing: float) -> float:
+    """The validation loss that a member is compared by; infinite where it diverged. [nat]
+
+    Parameters
+    ----------
+    state : State, optional
+    smoothing : float
+        Weight of the epochs before.
+    """
+    smooth = None
+    for row in state.facts["history"] if state else ():
+        if "valid_loss" in row:
+            before = row["valid_loss"] if smooth is None else smooth
+            smooth = smoothing * before + (1 - smoothing) * row["valid_loss"]
+    return float("inf") if smooth is None else float(smooth)

@@ -14,7 +14,7 @@ from typing_extensions import override
 from sbtt_models.checkpoint import Checkpoints, State
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Progress, Setting
 from sbtt_models.fitting import refuse_nothing_observed
-from sbtt_models.members import Generations, Member
+from sbtt_models.members import Generations, Member, smoothed_loss
 from sbtt_models.resume import digest_of_stream, flat
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import DivergedError, SpecError
@@ -170,8 +170,10 @@ class _Population:
         ]
         for i, future in enumerate(futures):
             state, why = future.result()
-            self.members[i] = replace(self.members[i], state=state, loss=self._score(state))
-            self.table.append(self._row(number, i))
+            self.members[i] = replace(
+                self.members[i], state=state, loss=smoothed_loss(state, self.tuning.smoothing)
+            )
+            self.table.append(self.members[i].row(number, i))
         losses = [member.loss for member in self.members]
         if not np.isfinite(losses).any():
             raise DivergedError(f"tuning: every member diverged in generation {number + 1}: {why}")
@@ -204,26 +206,6 @@ class _Population:
         # the type is the decoder's own, but `changed` cannot say so
         spec = decoder if isinstance(decoder, NeuralSpec) else self.decoder
         return _Task(spec, self.stream, training, setting, member.state)
-
-    def _score(self, state: State | None) -> float:
-        if state is None:
-            return float("inf")
-        smooth = None
-        for row in state.facts["history"]:
-            if "valid_loss" in row:
-                before = row["valid_loss"] if smooth is None else smooth
-                keep = self.tuning.smoothing
-                smooth = keep * before + (1 - keep) * row["valid_loss"]
-        return float("inf") if smooth is None else float(smooth)
-
-    def _row(self, generation: int, i: int) -> dict[str, float]:
-        member = self.members[i]
-        told: dict[str, float] = {"generation": generation + 1.0, "member": float(i)}
-        told |= {"parent": float(member.parent), **member.values}
-        if member.state is not None:
-            told |= {"epoch": float(member.state.epoch), "loss": member.loss}
-            told["best_loss"] = float(member.state.facts["best_loss"])
-        return told
 
     def _stale(self) -> bool:
         patience = self.tuning.patience
