@@ -34,8 +34,6 @@ ARMS: dict[str, dict[str, Any]] = {
     BASE: {},
     "warm, 10 epochs": warm(10),
     "cold, 10 epochs": {"training": RATE | {"epochs": 10}},
-    "warm, 20 epochs": warm(20),
-    "cold, 20 epochs": {"training": RATE | {"epochs": 20}},
     "warm from sparse to dense, 10 epochs": warm(10, "ascending"),
 }
 SCORES = {"rate_r2_expected": "R²", "bits_per_spike_all": "bits per spike"}

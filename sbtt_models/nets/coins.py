@@ -1,7 +1,8 @@
 """Dropout that costs little: random bits, compared, in buffers that are used again.
 
 ``torch.bernoulli`` spends 10 ns on an entry of a mask; sixteen random bits and a comparison take
-1 ns, and the bits are half as large as the mask, which is made anew on the way back.
+1 ns, and the bits are half as large as the mask, which is made anew on the way back. Another
+generator draws no faster: numpy's SFC64 fills as much memory in the same time.
 """
 
 from __future__ import annotations
