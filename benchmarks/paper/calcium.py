@@ -1,4 +1,8 @@
-"""Tables and picture of the study of two-photon calcium.
+"""Tables and pictures of the study of two-photon calcium.
+
+An event is seen half a frame after its spikes, on average, and the rise of the indicator later. So
+states are read out twice: of the rates of the same bin, as in the results table, and of these and
+the rates one frame later, where nothing needs to be foreseen.
 
 implant-sim run scenarios/paper/calcium.yaml --out runs/paper_calcium
 python benchmarks/paper/calcium.py docs/paper/calcium runs/paper_calcium
@@ -6,6 +10,7 @@ python benchmarks/paper/calcium.py docs/paper/calcium runs/paper_calcium
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,129 +22,151 @@ import pandas as pd
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+from implant_sim.study.ridge import fit_ridge
+from sbtt_models import metrics
+
 FREQUENCY, SEED, ARM = "recording.frequency", "recording.seed", "decoder"
+BINS = "recording.bins_per_frame"
+LINES, FRAMES, BLIND = "lines", "frames", "bins without line times"
 STATES = ("X", "Y", "Z")
 COLOURS = {"state space": "#0072B2", "LFADS": "#D55E00", "smoothing": "#7F7F7F"}
-STYLES = {"lines": "o-", "frames": "s--", "bins without line times": "^:"}
+STYLES = {LINES: "o-", FRAMES: "s--", BLIND: "^:"}
 
 
-def by_state(rows):
-    """R² of each state: mean over the parts of a bin, which are dimensions of their own."""
-    columns = [c for c in rows.columns if c.startswith("velocity_r2_")]
+def by_state(rows, folder):
+    """R² of each state; parts of a bin are dimensions of their own, of which this is the mean."""
+    columns = sorted(
+        (c for c in rows.columns if c.startswith("velocity_r2_")),
+        key=lambda c: int(c.rsplit("_", 1)[1]),
+    )
+    places = arrays_of(folder)
     for k, state in enumerate(STATES):
-        mine = [c for c in columns if int(c.rsplit("_", 1)[1]) % 3 == k]
-        rows[state] = rows[mine].mean(axis=1)
+        rows[state] = rows[columns[k::3]].mean(axis=1)
+    keys = zip(rows[FREQUENCY], rows[SEED], rows[ARM], strict=True)
+    later = [of_both(places[key], n) for key, n in zip(keys, rows[BINS], strict=True)]
+    for k, state in enumerate(STATES):
+        rows[f"{state} later"] = [found[k] for found in later]
     return rows
+
+
+def of_both(path, bins_per_frame):
+    """R² of X, Y, Z read out of the rates of a bin and of those one frame later."""
+    with h5py.File(path) as file:
+        rates, states = file["rates"][:].astype(float), file["behaviour"][:].astype(float)
+        lengths, test = file["lengths"][:], file["split/test"][:]
+        fitted = np.concatenate([file["split/train"][:], file["split/valid"][:]])
+    later = np.concatenate([rates[:, bins_per_frame:], rates[:, -bins_per_frame:]], axis=1)
+    both = np.concatenate([rates, later], axis=2)
+    inside = np.arange(rates.shape[1]) < (lengths - bins_per_frame)[:, None]
+    where = inside.copy()
+    where[test] = False
+    where[np.setdiff1d(np.arange(len(lengths)), fitted)] = False
+    read = fit_ridge(both, states, where, (0,)).predict(both[test])
+    judged = np.broadcast_to(inside[test][:, :, None], read.shape)
+    found = metrics.r2(states[test], read, where=judged).per_channel
+    return found.reshape(-1, 3).mean(axis=0)
+
+
+def arrays_of(folder):
+    """The arrays of each point, by frequency, seed and arm."""
+    found = {}
+    for path in sorted(folder.glob("points/*/result.json")):
+        kept = json.loads(path.read_text(encoding="utf-8"))["content"]
+        if kept["row"]["status"] == "ok":
+            found[tuple(kept["axes"][key] for key in (FREQUENCY, SEED, ARM))] = path.with_name(
+                "arrays.h5"
+            )
+    return found
 
 
 def spread(values, sign=""):
     return f"{values.mean():{sign}.3f} ± {values.std(ddof=1):.3f}"
 
 
-def states_table(rows):
-    arms = list(dict.fromkeys(rows[ARM]))
+def states_table(rows, suffix):
     lines = [
-        "| Lorenz frequency | arm | X | Y | Z | core-seconds of training |",
-        "|---:|---|---:|---:|---:|---:|",
+        "| Lorenz frequency | arm | X | Y | Z | seeds | training |",
+        "|---:|---|---:|---:|---:|---:|---:|",
     ]
     for frequency, group in rows.groupby(FREQUENCY):
-        for arm in arms:
+        for arm in dict.fromkeys(rows[ARM]):
             mine = group[group[ARM] == arm]
-            cells = " | ".join(spread(mine[s]) for s in STATES)
-            lines.append(f"| {frequency:g} Hz | {arm} | {cells} | {mine['train_s'].mean():.0f} |")
+            if mine.empty:
+                continue
+            cells = " | ".join(spread(mine[s + suffix]) for s in STATES)
+            seconds = f"{mine['train_s'].mean():.0f} s"
+            lines.append(f"| {frequency:g} Hz | {arm} | {cells} | {len(mine)} | {seconds} |")
     return lines
 
 
-def differences_table(rows):
+def differences_table(rows, suffix):
     """Arms of one network, seed by seed: the same events, other bins."""
-    pairs = [("lines", "frames"), ("lines", "bins without line times"),
-             ("bins without line times", "frames")]  # fmt: skip
+    pairs = [(LINES, FRAMES), (LINES, BLIND), (BLIND, FRAMES)]
     lines = [
         "| Lorenz frequency | network | difference | X | Y | Z |",
         "|---:|---|---|---:|---:|---:|",
     ]
     for frequency, group in rows.groupby(FREQUENCY):
         for network in COLOURS:
+            of = {
+                bins: group[group[ARM] == f"{network}, {bins}"].set_index(SEED) for bins in STYLES
+            }
             for one, other in pairs:
-                arms = [
-                    group[group[ARM] == f"{network}, {bins}"].set_index(SEED)
-                    for bins in (one, other)
-                ]
-                if any(arm.empty for arm in arms):
+                if of[one].empty or of[other].empty:
                     continue
-                cells = " | ".join(spread(arms[0][s] - arms[1][s], "+") for s in STATES)
+                apart = (of[one][s + suffix] - of[other][s + suffix] for s in STATES)
+                cells = " | ".join(spread(values.dropna(), "+") for values in apart)
                 lines.append(f"| {frequency:g} Hz | {network} | {one} - {other} | {cells} |")
     return lines
 
 
 def picture(rows, path):
-    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.8), sharey=True, constrained_layout=True)
+    """Above: read out of the same bin. Below: of that and the one a frame later."""
+    figure, axes = plt.subplots(
+        2, 3, figsize=(10, 6.6), sharex=True, sharey=True, layout="constrained"
+    )
     arms = list(dict.fromkeys(rows[ARM]))
     frequencies = sorted(rows[FREQUENCY].unique())
-    for axis, state in zip(axes, STATES, strict=True):
-        for i, arm in enumerate(arms):
-            network, bins = arm.split(", ", 1)
-            found = rows[rows[ARM] == arm].groupby(FREQUENCY)[state]
-            place = np.arange(len(frequencies)) + 0.04 * (i - (len(arms) - 1) / 2)
-            axis.errorbar(
-                place, found.mean(), found.std(), fmt=STYLES[bins], color=COLOURS[network], ms=5,
-                capsize=2, mfc=COLOURS[network] if bins == "lines" else "white", label=arm,
-            )  # fmt: skip
+    for row, suffix in zip(axes, ("", " later"), strict=True):
+        for axis, state in zip(row, STATES, strict=True):
+            for i, arm in enumerate(arms):
+                network, bins = arm.split(", ", 1)
+                found = rows[rows[ARM] == arm].groupby(FREQUENCY)[state + suffix]
+                mean, sd = found.mean(), found.std()
+                place = [frequencies.index(f) for f in mean.index]
+                axis.errorbar(
+                    np.array(place) + 0.04 * (i - (len(arms) - 1) / 2), mean, sd,
+                    fmt=STYLES[bins], color=COLOURS[network], ms=5, capsize=2, label=arm,
+                    mfc=COLOURS[network] if bins == LINES else "white",
+                )  # fmt: skip
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.grid(axis="y", color="#e3e7ec", lw=0.6)
+    for axis, state in zip(axes[0], STATES, strict=True):
         axis.set_title(state)
+    for axis in axes[1]:
         axis.set_xticks(range(len(frequencies)), [f"{f:g}" for f in frequencies])
         axis.set_xlabel("Lorenz frequency [Hz]")
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("R² of the state, test, 10 ms steps")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
-    )
-    figure.savefig(path, dpi=130)
-
-
-def example(folder, rows, path, frequency, seed, shown_s=1.5):
-    """Z of the first test block as it was, and as each network reads it out."""
-    figure, axis = plt.subplots(figsize=(9, 3), constrained_layout=True)
-    for arm, colour in (("state space, lines", "#0072B2"), ("state space, frames", "#D55E00")):
-        mine = rows[(rows[ARM] == arm) & (rows[FREQUENCY] == frequency) & (rows[SEED] == seed)]
-        with h5py.File(found(folder, int(mine["point"].iloc[0]))) as file:
-            trial = int(file["split/test"][0])
-            true, read = file["behaviour"][trial], file["decoded"][trial]
-        parts = true.shape[1] // 3
-        true, read = (v.reshape(-1, 3)[:, 2] for v in (true, read))
-        time_s = (np.arange(len(true)) + 0.5) * 0.03 / (3 if parts == 1 else parts)
-        keep = (time_s > 5) & (time_s < 5 + shown_s)
-        if colour == "#0072B2":
-            axis.plot(time_s[keep] - 5, true[keep], color="black", lw=1.5, label="true")
-        axis.plot(time_s[keep] - 5, read[keep], ".-", color=colour, ms=4, lw=1, label=arm)
-    axis.set_xlabel("Time [s]")
-    axis.set_ylabel("Z, mean taken off")
-    axis.set_title(f"{frequency:g} Hz")
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False)
-    figure.savefig(path, dpi=130)
-
-
-def found(folder, point):
-    """The arrays of a point."""
-    for path in sorted(folder.glob("points/*/result.json")):
-        if f'"point": {point},' in path.read_text(encoding="utf-8"):
-            return path.with_name("arrays.h5")
-    raise FileNotFoundError(f"{folder}: no result of point {point}")
+    axes[0, 0].set_ylabel("R², same bin")
+    axes[1, 0].set_ylabel("R², same bin and one frame later")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
     out, folder = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
-    rows = by_state(pd.read_csv(folder / "results.csv"))
-    rows = rows[rows["status"] == "ok"]
-    short = rows.groupby([FREQUENCY, ARM])[SEED].nunique()
-    lines = [*states_table(rows), "", f"Seeds: {short.min()} to {short.max()} for each row.", ""]
-    lines += differences_table(rows)
-    (out / "tables.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    columns = [FREQUENCY, SEED, ARM, *STATES, "epochs", "n_parameters", "train_s"]
+    rows = pd.read_csv(folder / "results.csv")
+    rows = by_state(rows[rows["status"] == "ok"].copy(), folder)
+    lines = []
+    for title, suffix in (("same bin", ""), ("same bin and one frame later", " later")):
+        lines += [f"## Read out of the {title}", "", *states_table(rows, suffix), ""]
+        lines += ["Differences, seed by seed:", "", *differences_table(rows, suffix), ""]
+    (out / "tables.md").write_text("\n".join(lines), encoding="utf-8")
+    states = [*STATES, *(f"{s} later" for s in STATES)]
+    columns = [FREQUENCY, SEED, ARM, *states, "epochs", "n_parameters", "train_s"]
     rows[columns].to_csv(out / "states.csv", index=False, float_format="%.5g")
     picture(rows, out / "states.png")
-    example(folder, rows, out / "example.png", max(rows[FREQUENCY]), min(rows[SEED]))
     print("\n".join(lines))
 
 
