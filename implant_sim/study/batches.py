@@ -18,7 +18,8 @@ class Batches:
 
     def __init__(self, path: Path, schema: int) -> None:
         self.path, self._schema = path, schema
-        self._read: dict[str, dict[str, dict[str, Any]]] = {}
+        self._read = set[str]()
+        self._rows: dict[str, dict[str, Any]] = {}
 
     def commit(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep contents of points, each with its ``key``, in one file.
@@ -29,8 +30,9 @@ class Batches:
             If the disk is full or may not be written; then none is kept.
         """
         files.make_folder(self.path)
-        text = sealed({"schema": self._schema, "rows": list(rows)})
-        files.write_text(self.path / f"{uuid.uuid4().hex[:20]}.json", text)
+        name = f"{uuid.uuid4().hex[:20]}.json"
+        text = sealed({"schema": self._schema, "rows": list(rows)}, indent=None)
+        files.write_text(self.path / name, text)
 
     def contents(self) -> dict[str, dict[str, Any]]:
         """What every whole file holds, by key; damaged files hold nothing."""
@@ -38,5 +40,11 @@ class Batches:
             if path.name not in self._read:  # they never change
                 content = unsealed(path) or {}
                 rows = content.get("rows", []) if content.get("schema") == self._schema else []
-                self._read[path.name] = {row["key"]: row for row in rows}
-        return {key: row for rows in self._read.values() for key, row in rows.items()}
+                self._read.add(path.name)
+                self._rows.update((row["key"], row) for row in rows)
+        return self._rows
+
+    def forget(self) -> None:
+        """Take all of them away."""
+        files.remove_tree(self.path)
+        self._read, self._rows = set(), {}

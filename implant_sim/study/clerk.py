@@ -9,16 +9,13 @@ from implant_sim.study.claims import Claims
 from implant_sim.study.engines.base import Finished
 from implant_sim.study.events import Event, Events
 from implant_sim.study.progress import Progress
+from implant_sim.study.seldom import Seldom
 from implant_sim.study.store import Entry, RunFolder
 from implant_sim.study.sweep import axes_text
 from implant_sim.study.tables import write_tables
 from implant_sim.study.worker import Job, give_up
 
 __all__ = ["Clerk", "title_of"]
-
-_TABLES_EVERY_S = 5.0
-_TABLES_SHARE = 20.0
-"""Tables are written no oftener than this many times what writing them took."""
 
 
 class Clerk:
@@ -35,7 +32,7 @@ class Clerk:
         self._folder, self._entries, self._claims = folder, entries, claims
         self._events, self._progress = events, progress
         self._begun: dict[str, float] = {}
-        self._tables_due = time.monotonic() + _TABLES_EVERY_S
+        self._tables = Seldom(lambda _: write_tables(self._folder, self._entries))
         self.n_computed = 0
 
     def begins(self, entry: Entry) -> None:
@@ -76,20 +73,15 @@ class Clerk:
         event: Event = "finish" if status == "ok" else "fail"
         self._events.tell(event, **_named(job.entry), **told, **why)
         self._progress.finished(title_of(job.entry), content["row"], reason)
-        if time.monotonic() > self._tables_due:
-            self._write_tables()
-
-    def _write_tables(self) -> None:
-        begun = time.monotonic()
-        write_tables(self._folder, self._entries)
-        now = time.monotonic()
-        self._tables_due = now + max(_TABLES_EVERY_S, _TABLES_SHARE * (now - begun))
+        self._tables(None)
 
 
 def title_of(entry: Entry) -> str:
     """A point and repeat, for people."""
     axes = axes_text(entry.axes)
-    return f"point {entry.point}{f' ({axes})' if axes else ''}, repeat {entry.repeat}"
+    # what a search runs briefly first has a number of its own
+    point = f"point {entry.point}" if entry.point >= 0 else f"point {-1 - entry.point}, briefly"
+    return f"{point}{f' ({axes})' if axes else ''}, repeat {entry.repeat}"
 
 
 def _named(entry: Entry) -> dict[str, object]:

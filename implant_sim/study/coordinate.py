@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,14 +26,13 @@ from implant_sim.study.search.answer import answer
 from implant_sim.study.search.found import write_found
 from implant_sim.study.search.loop import Evaluated, explore
 from implant_sim.study.search.space import Space
+from implant_sim.study.seldom import Seldom
 from implant_sim.study.store import FINAL, Entry, RunFolder
 from implant_sim.study.tables import write_tables
 from implant_sim.study.worker import Simulate
 from sbtt_models.spec import SimError, SpecError
 
 __all__ = ["Options", "coordinate", "entries_of"]
-
-_KEY = re.compile(r"[0-9a-f]{20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ def coordinate(
         files.remove_leftovers(folder.points)
         files.remove_leftovers(out)
         if options.fresh:
-            _forget(folder)
+            folder.forget()
         folder.forget_trainings(() if options.fresh else {entry.key for entry in entries})
         folder.write_scenario(study.tree)
         folder.write_run(told)
@@ -161,12 +159,6 @@ def _refuse_beforehand(out: Path, device: str) -> None:
         from sbtt_models.device import device_of  # loads torch: only where it is asked about
 
         device_of(device)
-
-
-def _forget(folder: RunFolder) -> None:
-    for old in folder.points.iterdir():
-        if _KEY.fullmatch(old.name):
-            files.remove_tree(old)
 
 
 def _run_all(
@@ -211,12 +203,12 @@ def _search(  # noqa: PLR0913 - as `_run_all`, and what is written after each ba
         begun: Event = "join" if claims.others else "start"
         runner.events.tell(begun, runs=most, finished=0, jobs=crew.jobs)
 
-        def on_batch(found: Sequence[Evaluated]) -> None:
+        def write(found: Sequence[Evaluated]) -> None:
             folder.write_run(told | listed(entries))
             write_found(study, space, folder, found)
 
         shop = Shop(study.root)
-        with runner:
+        with runner, Seldom(write) as on_batch:
             proposer, found = explore(study, space, folder, runner, entries, shop, on_batch)
         if space.search.question is not None and found:
             told_of = answer(study, space, shop, proposer, found)

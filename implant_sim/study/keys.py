@@ -37,7 +37,7 @@ _RESULT_FREE = (
     "study/search/",
     *(f"study/{name}.py" for name in (
         "claims", "clerk", "coordinate", "events", "index", "limits", "progress", "provenance",
-        "queue", "runner",
+        "queue", "runner", "seldom",
     )),
 )  # fmt: skip
 """Where points run and how they are listed changes no result."""

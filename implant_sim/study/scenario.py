@@ -273,6 +273,12 @@ def _space_of(tree: Node, root: Path, first: Scenario, pairs: Mapping[str, Node]
     _refuse_swept(pairs, keys, "search")
     if question is not None and (lacking := question.lacks(first, keys)):
         raise SpecError(f"{tree.mapping['search'].place}: search.question: {lacking}")
+    whole = first.repeats == 1 and not isinstance(first.decoder, NeuralSpec)
+    if search.pruning is not None and whole and "decoder" not in keys:
+        raise SpecError(
+            f"{tree.mapping['search'].place}: search.pruning: decoder {first.decoder.kind} has no "
+            "epochs, and there is one repeat: nothing can be cut short; raise repeats"
+        )
     varying = ("search", "sweep")
     bare = Node({k: v for k, v in tree.mapping.items() if k not in varying}, tree.place)
     conditions = conditions_in(tree.mapping["search"])

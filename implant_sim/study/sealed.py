@@ -13,13 +13,24 @@ import numpy as np
 
 from sbtt_models import kept
 
-__all__ = ["jsonable", "sealed", "sha256", "unsealed"]
+__all__ = ["compact", "jsonable", "sealed", "sha256", "unsealed"]
 
 
-def sealed(content: Mapping[str, Any]) -> str:
-    """The text of a sealed file."""
-    body = json.dumps(jsonable(content), indent=1, ensure_ascii=False, allow_nan=False)
+def sealed(content: Mapping[str, Any], indent: int | None = 1) -> str:
+    """The text of a sealed file; without indent it is written and read a few times faster."""
+    if indent is None:
+        body = compact(content)
+    else:
+        body = json.dumps(jsonable(content), indent=indent, ensure_ascii=False, allow_nan=False)
     return kept.seal(body).decode()
+
+
+def compact(content: Any) -> str:
+    """JSON on one line, as :func:`jsonable` has it."""
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):  # numpy's whole numbers, or what is not finite
+        return json.dumps(jsonable(content), ensure_ascii=False, allow_nan=False)
 
 
 def unsealed(path: Path) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ FINAL = ("ok", "infeasible", "diverged")
 """Statuses that a second try would repeat; the others are tried again on resume."""
 RESULT, ARRAYS, RUN = "result.json", "arrays.h5", "run.json"
 TRAINING = "training"
+_KEY = re.compile(r"[0-9a-f]{20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,17 @@ class RunFolder:
             If the disk is full or may not be written.
         """
         self._batches.commit([_content(entry, outcome) for entry, outcome in outcomes])
+
+    def kept_rows(self, keys: Iterable[str]) -> set[str]:
+        """Which of these points have their rows in a batch."""
+        return self._batches.contents().keys() & set(keys)
+
+    def forget(self) -> None:
+        """Take away every point that was kept, in folders and in batches."""
+        for old in self.points.iterdir():
+            if _KEY.fullmatch(old.name):
+                files.remove_tree(old)
+        self._batches.forget()
 
     def discard(self, key: str) -> None:
         """Take the folder of a point away, if there is one."""

@@ -62,7 +62,13 @@ def cheapest(space: Space, found: Sequence[Evaluated]) -> Evaluated | None:
 def _curve(values: np.ndarray, points: Sequence[int]) -> dict[str, Any]:
     """Hypervolume after each good point, as a share of the last; by the worst of all of them."""
     reference = values.max(axis=0)
-    volumes = [hypervolume(values[: n + 1], reference) for n in range(len(values))]
+    front, volumes = values[:0], list[float]()
+    for new in values:
+        if not len(front) or not np.all(front <= new, axis=1).any():
+            front = np.vstack([front[~np.all(new <= front, axis=1)], new])
+            volumes.append(hypervolume(front, reference))
+        else:  # covers nothing more
+            volumes.append(volumes[-1])
     whole = volumes[-1] or 1.0
     return {"reference": reference.tolist(), "points": list(points),
             "share": [volume / whole for volume in volumes]}  # fmt: skip

@@ -18,8 +18,11 @@ def non_dominated(values: Float[np.ndarray, "point objective"]) -> Bool[np.ndarr
     >>> non_dominated(np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])).tolist()
     [True, True, False]
     """
-    as_good = (values[:, None, :] <= values[None, :, :]).all(axis=2)
-    better = (values[:, None, :] < values[None, :, :]).any(axis=2)
+    as_good = np.ones((len(values), len(values)), bool)
+    better = np.zeros_like(as_good)
+    for column in values.T:  # one at a time: the pairs alone may be a hundred million
+        as_good &= column[:, None] <= column[None, :]
+        better |= column[:, None] < column[None, :]
     dominated: Bool[np.ndarray, " point"] = np.any(as_good & better, axis=0)
     return np.logical_not(dominated)
 
@@ -45,6 +48,10 @@ def hypervolume(
         return 0.0
     if inside.shape[1] == 1:
         return float(reference[0] - inside.min())
+    if inside.shape[1] == 2:
+        first, second = inside[np.argsort(inside[:, 0], kind="stable")].T
+        widths = np.diff(np.append(first, reference[0]))
+        return float(widths @ (reference[1] - np.minimum.accumulate(second)))
     # slices along the last objective, each as wide as the way to the next point
     order = np.argsort(inside[:, -1], kind="stable")
     inside = inside[order]

@@ -47,6 +47,11 @@ class Space:
         varied = {key for axis in self.axes for key in axis.keys}
         return not self.columns <= HARDWARE | varied
 
+    @property
+    def batch(self) -> int:
+        """Points to ask for at a time."""
+        return self.search.sampler.batch or (2 if self.needs_decoder else 50)
+
     def proposer(self) -> Proposer:
         """Who proposes its points.
 

@@ -10,7 +10,7 @@ from implant_sim.study.axes import Range
 from implant_sim.study.search.questions import AnyQuestion, Way
 from sbtt_models.spec import Spec
 
-__all__ = ["Budget", "Sampler", "Search"]
+__all__ = ["Budget", "Pruning", "Sampler", "Search"]
 
 
 class Budget(Spec):
@@ -18,7 +18,7 @@ class Budget(Spec):
 
     points: int = Field(50, ge=1, le=10_000)
     """Points evaluated in full: trained, or priced where no column needs a decoder. What was
-    screened out by hardware alone does not count."""
+    screened out by hardware alone does not count; what was pruned counts by its short run."""
     hours: float | None = Field(None, gt=0)
     """Computing time of all points, as it was recorded with each: a search that was interrupted
     goes on with what is left of it."""
@@ -33,8 +33,22 @@ class Sampler(Spec):
     seed: int = Field(0, ge=0, lt=2**32)
     startup: int = Field(6, ge=1)
     """Random points before a model is believed; the size of the population for `nsga2`."""
-    batch: int = Field(2, ge=1, le=1000)
-    """Points asked for at a time. They may run side by side; how many do changes nothing."""
+    batch: int | None = Field(None, ge=1, le=1000)
+    """Points asked for at a time; 2 if None, and 50 where no decoder is needed. They may run side
+    by side; how many do changes nothing."""
+
+
+class Pruning(Spec):
+    """Run each point briefly first, and leave those that are hopeless then."""
+
+    epochs: float = Field(0.25, gt=0, lt=1)
+    """Share of the epochs of the short run, which is one repeat. Decoders without epochs are run
+    for one repeat as it is."""
+    share: float = Field(1 / 3, gt=0, le=1)
+    """Share of the earlier points that must be better in the same short run, in one objective and
+    no worse in any, for a point to be left. With one objective, 0.5 is the median rule."""
+    after: int = Field(5, ge=1)
+    """Points that are run in full before any is left."""
 
 
 class Search(Spec):
@@ -53,6 +67,8 @@ class Search(Spec):
     are looked at before any training."""
     target: str | None = None
     """A further condition; the cheapest design that meets it is written as a scenario."""
+    pruning: Pruning | None = None
+    """Stop hopeless points early."""
     sampler: Sampler = Sampler()
     budget: Budget = Budget()
 
