@@ -35,9 +35,8 @@ def print_found(folder: Path) -> None:
     say(f"front of {len(told.get('points', []))} points looked at ({_states(told)}):")
     if front:
         print_table(list(front[0]), front)
-    if "design" in told:
-        best = told["design"]["point"]
-        say(f"cheapest with {told['target']}: point {best}, {folder / 'design.yaml'}")
+    for best in told.get("designs", ()):
+        say(f"best with {best['target']}: point {best['point']}, {folder / best['file']}")
 
 
 def print_answer(answer: Mapping[str, Any]) -> None:

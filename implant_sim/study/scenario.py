@@ -283,7 +283,7 @@ def _space_of(tree: Node, root: Path, first: Scenario, pairs: Mapping[str, Node]
     bare = Node({k: v for k, v in tree.mapping.items() if k not in varying}, tree.place)
     conditions = conditions_in(tree.mapping["search"])
     expander = Expander(Scenario, bare, keys, root, conditions["skip"])
-    return Space(search, tuple(axes), expander, conditions["constraints"], conditions["target"])
+    return Space(search, tuple(axes), expander, conditions["constraints"], conditions["targets"])
 
 
 def _expanded(tree: Node, plan: Plan, root: Path) -> tuple[tuple[Point, ...], tuple[Skipped, ...]]:

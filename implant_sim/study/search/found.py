@@ -18,7 +18,7 @@ from implant_sim.study.search.loop import Evaluated
 from implant_sim.study.search.space import Space
 from implant_sim.study.store import RunFolder
 
-__all__ = ["DESIGN", "FOUND", "summary", "write_found"]
+__all__ = ["DESIGN", "FOUND", "designs", "summary", "write_found"]
 
 FOUND, DESIGN = "search.json", "design.yaml"
 
@@ -43,20 +43,32 @@ def summary(space: Space, found: Sequence[Evaluated]) -> dict[str, Any]:
     told |= {"front": [_told(e, objectives) for e in front], "knee": bend.point}
     told |= {"hypervolume": _curve(values, [e.point for e in good])}
     told |= {"limit": {"limited_by": bend.row.get("limited_by"), "margin": bend.row.get("margin")}}
-    if (best := cheapest(space, found)) is not None:
-        told |= {"target": space.search.target, "design": _told(best, objectives)}
+    told["designs"] = [
+        {"name": name, "target": text, "file": _file_of(name)} | _told(best, objectives)
+        for name, (text, best) in designs(space, found).items()
+    ]
     return told
 
 
-def cheapest(space: Space, found: Sequence[Evaluated]) -> Evaluated | None:
-    """The design that meets the target, best in the first objective; None if there is none."""
+def designs(space: Space, found: Sequence[Evaluated]) -> dict[str, tuple[str, Evaluated]]:
+    """For each target that is met its condition and the design best in the first objective.
+
+    By the names of the targets; of a question the answer, under an empty name.
+    """
+    good = [e for e in found if e.state == "ok" and e.values]
     if space.search.question is not None:
-        return best_of(found)
-    if space.target is None:
-        return None
-    holds = space.target.holds
-    good = [e for e in found if e.state == "ok" and e.values and holds(e.row.get)]
-    return min(good, key=lambda e: e.values, default=None)
+        best = best_of(found)
+        return {} if best is None else {"": (space.search.question.kind, best)}
+    kept = {}
+    for name, condition in space.targets.items():
+        meeting = [e for e in good if condition.holds(e.row.get)]
+        if meeting:
+            kept[name] = condition.text, min(meeting, key=lambda e: e.values)
+    return kept
+
+
+def _file_of(name: str) -> str:
+    return f"design_{name}.yaml" if name else DESIGN
 
 
 def _curve(values: np.ndarray, points: Sequence[int]) -> dict[str, Any]:
@@ -91,9 +103,10 @@ def write_found(
     found: Sequence[Evaluated],
     answered: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write ``search.json``; and ``design.yaml``, the cheapest design that meets the target.
+    """Write ``search.json``; and the cheapest design that meets the target as ``design.yaml``.
 
-    The design is a scenario of one point, which can be run as it is.
+    Of several targets as ``design_NAME.yaml``. A design is a scenario of one point, which can be
+    run as it is.
 
     Raises
     ------
@@ -103,8 +116,8 @@ def write_found(
     told = summary(space, found) | ({"answer": answered} if answered else {})
     text = json.dumps(jsonable(told), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_text(folder.path / FOUND, text + "\n")
-    best = cheapest(space, found)
-    if best is not None:
+    for name, (_, best) in designs(space, found).items():
         tree = space.expander.tree({key: node for key, (_, node) in best.choice.items()}).plain()
-        folder.write_scenario(tree | {"name": f"{study.name[:70]}_design"}, DESIGN)
+        title = f"{study.name[:60]}_{_file_of(name).removesuffix('.yaml')}"[:80]
+        folder.write_scenario(tree | {"name": title}, _file_of(name))
     return told

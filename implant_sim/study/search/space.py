@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from implant_sim.study.search.bisect import Bisection
 from implant_sim.study.search.propose import Proposer, Sampled
 from implant_sim.study.search.spec import Search
 from implant_sim.study.tree import as_node
-from implant_sim.study.yaml_loader import Node
+from implant_sim.study.yaml_loader import Node, printable
 from sbtt_models.spec import SpecError, measure
 
 __all__ = ["LIMITS", "Space", "axes_of", "conditions_in"]
@@ -33,12 +35,13 @@ class Space:
     expander: Expander[Any]
     """From a choice to a checked scenario."""
     constraints: tuple[Condition, ...]
-    target: Condition | None
+    targets: Mapping[str, Condition]
+    """By name; the name of the only one is empty."""
 
     @property
     def columns(self) -> set[str]:
         """All that objectives and conditions look at."""
-        conditions = [*self.constraints, *([self.target] if self.target else [])]
+        conditions = [*self.constraints, *self.targets.values()]
         return {*self.search.aims, *(name for c in conditions for name in c.names)}
 
     @property
@@ -113,7 +116,7 @@ def _number(value: Any) -> float | None:
 
 
 def conditions_in(block: Node) -> dict[str, Any]:
-    """`skip`, `constraints` and `target`, read.
+    """`skip`, `constraints` and `targets`, read.
 
     Raises
     ------
@@ -122,9 +125,22 @@ def conditions_in(block: Node) -> dict[str, Any]:
     """
     found: dict[str, Any] = {
         name: conditions_of(block.mapping.get(name), f"search.{name}")
-        for name in ("skip", "constraints", "target")
+        for name in ("skip", "constraints")
     }
-    found["target"] = next(iter(found["target"]), None)
+    found["targets"] = _targets(block.mapping.get("target"))
     if block.mapping.get("question") is not None:  # its answer is a design that may be built
         found["constraints"] = (*found["constraints"], parse_condition(LIMITS))
     return found
+
+
+def _targets(node: Node | None) -> dict[str, Condition]:
+    if node is None or node.value is None:
+        return {}
+    named = node.mapping or {"": node}
+    for name in named:
+        if not re.fullmatch(r"[A-Za-z0-9_]{0,40}", name):
+            raise SpecError(
+                f"{node.place}: search.target: {printable(name)!r} cannot name a file; use up to "
+                "40 letters, digits and '_'"
+            )
+    return {name: conditions_of(child, "search.target")[0] for name, child in named.items()}

@@ -65,8 +65,9 @@ class Search(Spec):
     constraints: tuple[str, ...] = ()
     """Conditions on columns that a design has to meet: `heat_k < 1`. Those that need no decoder
     are looked at before any training."""
-    target: str | None = None
-    """A further condition; the cheapest design that meets it is written as a scenario."""
+    target: str | dict[str, str] | None = None
+    """A further condition; the cheapest design that meets it is written as a scenario. Several by
+    their names make several scenarios."""
     pruning: Pruning | None = None
     """Stop hopeless points early."""
     sampler: Sampler = Sampler()
