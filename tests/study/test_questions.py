@@ -193,13 +193,12 @@ def test_asking_from_the_command_line(tmp_path):
     file.write_text(json.dumps(tiny()))
     scan = budgets(load(tiny(sweep={"schedule.bandwidth": [1, 2, 3, 4]})))
     power = [b.row["power_w"] for b in scan]
-    given = ["ask", str(file), "most", "--of", "schedule.bandwidth", "--where",
-             f"power_w < {(power[1] + power[2]) / 2}", "--vary", "schedule.bandwidth=[1, 4]",
-             "--out", str(tmp_path / "o")]  # fmt: skip
-    done = CliRunner().invoke(app, [*given, "--json"])
+    given = ["ask", str(file), "most", "--of", "schedule.bandwidth",
+             "--vary", "schedule.bandwidth=[1, 4]", "--out", str(tmp_path / "o")]  # fmt: skip
+    where = f"power_w < {(power[1] + power[2]) / 2}"
+    done = CliRunner().invoke(app, [*given, "--where", where, "--json"])
     assert done.exit_code == 0, done.output
-    answer = json.loads(done.stdout)["answer"]
-    assert answer["schedule.bandwidth"] == 2
+    assert json.loads(done.stdout)["answer"]["schedule.bandwidth"] == 2
     none = CliRunner().invoke(app, [*given, "--where", "power_w < 1 nW"])
     assert none.exit_code == 2
     assert "none; nearest: schedule.bandwidth=1 (not power_w < 1 nW)" in none.stdout

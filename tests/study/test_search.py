@@ -15,6 +15,7 @@ from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
 from implant_sim.study.search.propose import Sampled
 from implant_sim.study.search.spec import Sampler
+from implant_sim.study.store import RunFolder
 from implant_sim.study.tree import as_node
 from sbtt_models.spec import SpecError
 from tests.study.study_fakes import quick, tiny
@@ -145,6 +146,58 @@ def test_the_cheapest_design_for_a_target_is_a_scenario(tmp_path, inline):
     assert point.scenario.schedule.bandwidth == 3
     assert point.scenario.implant.radio.kind == "uwb"
     assert design.space is None
+
+
+def test_several_targets_make_several_designs(tmp_path, inline):
+    targets = {"low": "score > 0.3", "high": "score > 0.7 and implant.radio.kind == 'ble'",
+               "never": "score > 9"}  # fmt: skip
+    study = search_of(target=targets, budget={"points": 8})
+    coordinate(study, tmp_path, scored, Options(jobs=1))
+    told = json.loads((tmp_path / FOUND).read_text())
+    assert [d["name"] for d in told["designs"]] == ["low", "high"]
+    assert load(tmp_path / "design_low.yaml").points[0].scenario.schedule.bandwidth == 2
+    high = load(tmp_path / "design_high.yaml").points[0].scenario
+    assert (high.schedule.bandwidth, high.implant.radio.kind) == (4, "ble")
+    assert not (tmp_path / "design_never.yaml").exists()
+    with pytest.raises(SpecError, match="cannot name a file"):
+        search_of(target={"../x": "score > 1"})
+
+
+def test_a_design_runs_and_gives_what_the_search_said(tmp_path, inline):
+    coordinate(search_of(target="score > 0.5"), tmp_path / "s", scored, Options(jobs=1))
+    told = json.loads((tmp_path / "s" / FOUND).read_text())
+    again = coordinate(load(tmp_path / "s" / DESIGN), tmp_path / "d", scored, Options(jobs=1))
+    assert again["power_w"].mean() == pytest.approx(told["designs"][0]["power_w"], rel=1e-15)
+    keys = [{e.key for e in RunFolder(tmp_path / name).entries()} for name in "ds"]
+    assert keys[0] < keys[1]  # the same runs, by name
+
+
+def test_a_budget_of_hours_counts_what_was_recorded(tmp_path, inline):
+    """An hour a run: two hours are spent after the first point of two repeats."""
+    ran, _ = inline
+
+    def hour(*given):
+        outcome = scored(*given)
+        outcome.detail["durations_s"] = {"train": 3600.0}
+        return outcome
+
+    study = search_of(budget={"points": 6, "hours": 3}, sampler={"batch": 1})
+    coordinate(study, tmp_path, hour, Options(jobs=1))
+    assert len(ran) == 4  # begun while hours were left
+    coordinate(study, tmp_path, hour, Options(jobs=1))
+    assert len(ran) == 4
+
+
+def test_fresh_forgets_rows_too(tmp_path, inline):
+    ran, _ = inline
+    study = search_of(constraints=["power_radio_w < 0.5 mW"])
+    first = coordinate(study, tmp_path, scored, Options(jobs=1))
+    n, batches = len(ran), set((tmp_path / "batches").iterdir())
+    assert batches
+    again = coordinate(study, tmp_path, scored, Options(jobs=1, fresh=True))
+    assert len(ran) == 2 * n
+    assert not batches & set((tmp_path / "batches").iterdir())
+    assert again.equals(first)
 
 
 def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(tmp_path, inline):
