@@ -21,6 +21,7 @@ from implant_sim.report.handout import cell, markdown, write_figure_data, write_
 from implant_sim.report.load import clean, load_run
 from implant_sim.report.priced import counted, shared
 from implant_sim.report.sampling import sampling
+from implant_sim.report.searched import searched
 from implant_sim.report.summary import METRICS, Summary, summarise
 
 __all__ = ["build", "export_docs"]
@@ -28,6 +29,7 @@ __all__ = ["build", "export_docs"]
 _ALTS = {
     "fidelity": "Curves of fidelity against power, and against what the sweep varied.",
     "further": "Small curves of the other fidelity measures.",
+    "search": "Points of a search with their front, and hypervolume after each point.",
     "energy": "Stacked bars of power by component.",
     "tornado": "Bars from the power at 10 % to that at 90 % of each number's spread.",
     "raster": "Cells of bins and channels, coloured where sampled and where a spike fell.",
@@ -76,6 +78,7 @@ def build(folder: Path) -> Path:
         **words.captions(summary),
         **certainty(summary, shared(known), chosen(summary, known)),
         compared=tables.comparison(summary),
+        searched=searched(run),
         limits=tables.limits(summary),
         sampling=covered,
         sampling_common=in_common,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from implant_sim.report import activity, bars, curves
 from implant_sim.report.load import Run, load_run
 from implant_sim.report.priced import Counted, counted, swings
+from implant_sim.report.search_figure import search_figure
 from implant_sim.report.style import draw
 from implant_sim.report.summary import Summary, summarise
 from implant_sim.report.tornado import tornado_bars
@@ -29,7 +30,7 @@ def figures(folder: Path) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        SVG documents: ``fidelity``, ``further``, ``energy``, ``tornado``, ``raster``,
+        SVG documents: ``fidelity``, ``further``, ``search``, ``energy``, ``tornado``, ``raster``,
         ``rates``, ``behaviour``, as far as the run has something to show.
 
     Raises
@@ -52,6 +53,7 @@ def draw_all(
     makers: dict[str, Callable[[], Figure | None]] = {
         "fidelity": lambda: curves.fidelity_curves(summary),
         "further": lambda: curves.further_metrics(summary),
+        "search": lambda: search_figure(run.search),
         "energy": lambda: bars.energy_bars(summary),
         "tornado": lambda: (
             None if looked_at is None else tornado_bars(looked_at.point, swings(looked_at))

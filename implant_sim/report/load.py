@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class Run:
     """run.json."""
     keys: dict[tuple[int, int], str]
     """(point, repeat) -> the point's folder."""
+    search: dict[str, Any] = field(default_factory=dict)
+    """search.json; empty without a search."""
 
     @property
     def name(self) -> str:
@@ -98,6 +100,7 @@ def load_run(folder: Path) -> Run:
         _text(folder / "scenario.yaml"),
         _json(folder / "run.json"),
         {(e.point, e.repeat): e.key for e in entries},
+        _json(folder / "search.json"),
     )
 
 

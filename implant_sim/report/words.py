@@ -153,7 +153,8 @@ def notes(run: Run, summary: Summary) -> list[str]:
     """What would mislead if it went unsaid."""
     out: list[str] = []
     points = summary.points
-    failed = int((run.results["status"] != "ok").sum())
+    looked_at = ("ok", "infeasible", "pruned") if run.search else ("ok",)
+    failed = int((~run.results["status"].isin(looked_at)).sum())
     if failed:
         out.append(f"{failed} of {len(run.results)} runs did not finish; see the end of Results.")
     gap = max((closes(p) for p in points), default=0.0)

@@ -151,6 +151,11 @@ def _reused(results: pd.DataFrame) -> dict[str, int]:
     return {"decoders_shared": int(results["decoded_by"].notna().sum())}
 
 
+def _shared(shop: Shop, found: Sequence[Evaluated]) -> dict[str, Any]:
+    """How many points were priced, and for how many of them it was counted anew."""
+    return {"priced": sum(e.state != "skipped" for e in found), "counted": len(shop.counts)}
+
+
 def _refuse_beforehand(out: Path, device: str) -> None:
     """What no point could survive is said once, before anything is written."""
     if out.exists() and not out.is_dir():
@@ -197,7 +202,8 @@ def _search(  # noqa: PLR0913 - as `_run_all`, and what is written after each ba
     told: dict[str, Any],
 ) -> int:
     """Go through a design space; returns how many points were run here."""
-    most = space.search.budget.points * study.repeats
+    shop = Shop(study.root)
+    most = space.search.budget.points * (study.repeats + (space.search.pruning is not None))
     with Progress(most, 0) as progress:
         runner = Runner(folder, study.root, claims, entries, call, options.engine, crew, progress)
         begun: Event = "join" if claims.others else "start"
@@ -205,12 +211,12 @@ def _search(  # noqa: PLR0913 - as `_run_all`, and what is written after each ba
 
         def write(found: Sequence[Evaluated]) -> None:
             folder.write_run(told | listed(entries))
-            write_found(study, space, folder, found)
+            write_found(study, space, folder, found, _shared(shop, found))
 
-        shop = Shop(study.root)
         with runner, Seldom(write) as on_batch:
             proposer, found = explore(study, space, folder, runner, entries, shop, on_batch)
         if space.search.question is not None and found:
-            told_of = answer(study, space, shop, proposer, found)
-            write_found(study, space, folder, found, told_of)
+            more = _shared(shop, found)
+            more["answer"] = answer(study, space, shop, proposer, found)
+            write_found(study, space, folder, found, more)
     return runner.n_computed

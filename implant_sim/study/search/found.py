@@ -101,7 +101,7 @@ def write_found(
     space: Space,
     folder: RunFolder,
     found: Sequence[Evaluated],
-    answered: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write ``search.json``; and the cheapest design that meets the target as ``design.yaml``.
 
@@ -113,7 +113,7 @@ def write_found(
     WriteError
         If the disk is full or may not be written.
     """
-    told = summary(space, found) | ({"answer": answered} if answered else {})
+    told = summary(space, found) | dict(more)
     text = json.dumps(jsonable(told), indent=1, ensure_ascii=False, allow_nan=False)
     files.write_text(folder.path / FOUND, text + "\n")
     for name, (_, best) in designs(space, found).items():
