@@ -1,6 +1,6 @@
-"""What keeping the books costs: resume, commits, start-up, and what a second worker gains.
+"""What keeping the books costs: resume, commits, search, start-up, and a second worker's gain.
 
-    python -m benchmarks.engines.measure [resume commit start gain]
+    python -m benchmarks.engines.measure [resume commit search start gain]
 
 Prints a line for each. Nothing else should run on the machine meanwhile.
 """
@@ -134,6 +134,33 @@ def resume(place: Path) -> None:
         print(f"resume of 1,000 {title}: {done.stdout.strip() or done.stderr[-500:]}")
 
 
+def search(place: Path) -> None:
+    """Hardware alone, drawn at random: what a thousand more points take."""
+    from implant_sim.study import coordinate as c
+    from implant_sim.study.scenario import load
+
+    took = []
+    for turn, points in enumerate((500, 500, 1500)):  # the first compiles and loads
+        space = {
+            "implant.amplifier.noise": {"from": "2 uV", "to": "10 uV", "scale": "log"},
+            "implant.overhead.power": {"from": "50 uW", "to": "500 uW"},
+            "schedule.bandwidth": [1, 29],
+        }
+        asked = {
+            "space": space,
+            "objectives": {"power_w": "min", "sampled_fraction": "max"},
+            "constraints": ["heat_k < 1"],
+            "sampler": {"kind": "random", "batch": 100},
+            "budget": {"points": points},
+        }
+        loaded = load("quickstart", {"sweep": None, "search": asked})
+        begun = time.perf_counter()
+        table = c.coordinate(loaded, place / f"s{turn}", quick, c.Options())
+        took.append(time.perf_counter() - begun)
+        assert len(table) == points
+    print(f"hardware alone, random search: {1000 / (took[2] - took[1]):.0f} more points a second")
+
+
 def start(place: Path) -> None:
     for kind in ("local", "dask", "ray"):
         took = coordinate(2, place / kind, quick, 2, kind)
@@ -181,7 +208,7 @@ def _simulate():
 if __name__ == "__main__":
     from benchmarks.engines import measure  # workers find its functions by that name
 
-    chosen = sys.argv[1:] or ["commit", "resume", "start", "gain"]
+    chosen = sys.argv[1:] or ["commit", "resume", "search", "start", "gain"]
     with tempfile.TemporaryDirectory() as place:
         for name in chosen:
             getattr(measure, name)(Path(place))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from sklearn.linear_model import PoissonRegressor
 
 from implant_sim.study.ridge import folds, scaling
 from sbtt_models import metrics
@@ -117,6 +116,8 @@ def _poisson_path(
         intercept[:, target] = np.log(y[:, target].mean())
         if n_components == 0:
             continue
+        from sklearn.linear_model import PoissonRegressor  # seconds to import; see ridge
+
         model = PoissonRegressor(solver="newton-cholesky", warm_start=True, tol=1e-4)
         for a, alpha in enumerate(alphas):
             model.set_params(alpha=alpha).fit(x, y[:, target])

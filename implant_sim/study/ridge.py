@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.linalg import lapack
-from sklearn.model_selection import GroupKFold
 
 from sbtt_models.spec import DataError
 
@@ -50,6 +48,9 @@ def folds(trial: Int[np.ndarray, " row"], n_folds: int, gap: int = 0) -> Int[np.
     """
     fold = np.full(trial.size, -1)
     if np.unique(trial).size >= 2 * n_folds:
+        # only where something is scored: a study that is finished must not wait for it
+        from sklearn.model_selection import GroupKFold
+
         splitter = GroupKFold(n_splits=n_folds)
         for i, (_, held) in enumerate(splitter.split(trial[:, None], groups=trial)):
             fold[held] = i
@@ -240,6 +241,8 @@ def _ridge_path(
     m: _Moments, alphas: tuple[float, ...]
 ) -> tuple[Float[np.ndarray, "alpha feature dim"], Float[np.ndarray, "alpha dim"]]:
     """Solve the ridge for every penalty from one reduction ``X'X = Q T Q'``, T tridiagonal."""
+    from scipy.linalg import lapack
+
     p, d = m.xy.shape
     x, y = m.x / m.n, m.y / m.n
     gram = m.xx - m.n * np.outer(x, x)
