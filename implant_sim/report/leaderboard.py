@@ -116,8 +116,7 @@ def table(board: Board) -> Table:
         kind = "good" if rank == 1 else "" if s.level else "muted"
         rows.append(
             [
-                Cell(str(rank), rank),
-                Cell(s.arm),
+                Cell(f"{rank}. {s.arm}", rank),
                 spread(s.point, board.metric.column),
                 Cell(against + (", tie" if rank > 1 and s.level else ""), s.gap, kind),
                 spread(s.point, beside.column),
@@ -126,7 +125,7 @@ def table(board: Board) -> Table:
                 cell_of(s.point, "link_rate_bps", "bit/s"),
             ]
         )
-    headings = ["", "Schedule and decoder", board.metric.label, "Against the first"]
+    headings = ["Schedule and decoder", board.metric.label, "Against the first"]
     return Table([*headings, beside.label, "Channels per bin", "Power", "Link"], rows)
 
 

@@ -16,7 +16,8 @@ from sbtt_models.spec import to_si
 __all__ = ["Axis", "Name", "name_points", "numeric", "read_axis"]
 
 _NAMES = ("schedule", "decoder", "implant", "recording")
-_PLACES = ("schedule.bandwidth", "schedule.fraction")  # the bandwidth column says it better
+_PLACES = ("schedule.bandwidth", "schedule.fraction", "schedule.power")
+"""Axes that the column of bandwidths tells better."""
 _TRAILING_NUMBER = re.compile(r"[\s,(]*[~≈]?\d[\d.,]*\s*(%|channels|ch|of\s+\d+)?\)?\s*$")
 _MAX_LINES = 9
 

@@ -16,10 +16,14 @@ __all__ = ["is_file", "read_scenario", "shipped", "with_implant"]
 
 
 def shipped(folder: str = "") -> tuple[str, ...]:
-    """Names of the scenarios that come with the package; ``implants`` for the implants."""
+    """Names of the scenarios that come with the package; ``implants`` for the implants.
+
+    Those of the paper's experiments are called ``paper/NAME``.
+    """
     place = files("scenarios").joinpath(folder) if folder else files("scenarios")
     names = (item.name for item in place.iterdir()) if place.is_dir() else ()
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    found = sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+    return (*found, *(f"paper/{name}" for name in shipped("paper"))) if not folder else (*found,)
 
 
 def read_scenario(scenario: str | Path | Mapping[str, Any]) -> tuple[Path, Node]:

@@ -53,12 +53,36 @@ def absolute(tree: Node, root: Path) -> Node:
     scenario, and one of that name there.
     """
     for key in WITH_PATHS:
-        block = tree.mapping.get(key)
-        for name, node in [] if block is None else block.mapping.items():
-            if is_path_key(name) and isinstance(node.value, str):
-                new = Node(str(_found(root, node.value)), node.place, node.key_place)
-                tree = graft(tree, (key, name), new, name)
-    return tree
+        if key in tree.mapping:
+            tree = graft(tree, (key,), _absolute(tree.mapping[key], root), key)
+    sweep = tree.mapping.get("sweep")
+    if sweep is None or not sweep.mapping:
+        return tree
+    zips = sweep.mapping.get("zip")
+    blocks = zips.value if zips is not None and isinstance(zips.value, list) else []
+    axes = _axes(sweep, root)
+    if zips is not None and blocks:
+        walking = [_axes(block, root) for block in blocks]
+        axes = graft(axes, ("zip",), Node(walking, zips.place, zips.key_place), "zip")
+    return graft(tree, ("sweep",), axes, "sweep")
+
+
+def _axes(block: Node, root: Path) -> Node:
+    """Axes whose values are whole blocks that may name files."""
+    for key in WITH_PATHS:
+        axis = block.mapping.get(key)
+        if axis is not None and isinstance(axis.value, list):
+            values = [_absolute(value, root) for value in axis.value]
+            block = graft(block, (key,), Node(values, axis.place, axis.key_place), key)
+    return block
+
+
+def _absolute(block: Node, root: Path) -> Node:
+    for name, node in block.mapping.items():
+        if is_path_key(name) and isinstance(node.value, str):
+            new = Node(str(_found(root, node.value)), node.place, node.key_place)
+            block = graft(block, (name,), new, name)
+    return block
 
 
 def _found(root: Path, name: str) -> Path:

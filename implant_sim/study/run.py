@@ -14,15 +14,14 @@ import pandas as pd
 import sbtt_models
 from implant_sim.study import engines
 from implant_sim.study.acquisition import Acquisition, acquisition
-from implant_sim.study.arrays import collect
 from implant_sim.study.beginning import Beginning
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.equal_power import settled
 from implant_sim.study.keys import stage_seed
+from implant_sim.study.rescore import scored
 from implant_sim.study.reuse import decoded_detail, hardware_of, notes_of, reprice
-from implant_sim.study.rows import calibration_mean, energy_rows
+from implant_sim.study.rows import energy_rows
 from implant_sim.study.scenario import Overrides, Scenario, load
-from implant_sim.study.score import score
 from implant_sim.study.store import Outcome
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Progress
 from sbtt_models.signals import MaskedStream
@@ -71,7 +70,6 @@ def simulate(
     """
     times = [time.perf_counter()]
     got = acquisition(scenario, repeat, root)
-    recording = got.offered.held_in
     times.append(time.perf_counter())
     tuning: list[dict[str, float]] = []
     fit = partial(_tuned, scenario.tuning, tuning) if scenario.tuning else sbtt_models.fit
@@ -87,27 +85,17 @@ def simulate(
         rules = warm.training or rules
     fitted, before = _learned(scenario, rules, got, learn, progress, training)
     times.append(time.perf_counter())
-    scores = score(
-        fitted.rates,
-        got.stream,
-        recording,
-        got.offered.held_out,
-        scenario.score,
-        repeat=repeat,
-        calibration_mean=calibration_mean(recording, got.activity),
-    )
+    found = scored(scenario, repeat, got, fitted)
     times.append(time.perf_counter())
-    decoded = scores.to_row() | _trained(fitted, before)
+    decoded = found["row"] | _trained(fitted, before)
     begun = {} if beginning is None else beginning.columns()
+    row = {"status": "ok"} | hardware_of(scenario, got) | decoded | begun
     return Outcome(
-        row={"status": "ok"} | hardware_of(scenario, got) | decoded | begun,
+        **found | {"row": row},
         energy=energy_rows(got.ledger),
-        arrays=collect(recording, got.stream, scores.rates, scores.decoded),
-        attrs={"bin_s": recording.bin_s, "window_bins": recording.window_bins or 0},
         detail=_detail(got, fitted, before, times, beginning)
         | decoded_detail(got, decoded, beginning)
         | ({"tuning": tuning} if tuning else {}),
-        save=fitted.save,
     )
 
 

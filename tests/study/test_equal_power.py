@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from implant_sim.study.budget import budgets
 from implant_sim.study.coordinate import entries_of
 from implant_sim.study.equal_power import largest_within, settled
 from implant_sim.study.scenario import load
+from implant_sim.study.store import RunFolder
 from sbtt_models.spec import DataError, SpecError
 from tests.study.study_fakes import tiny
 
@@ -125,3 +127,22 @@ def test_recordings_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     assert str(study.points[1].scenario.recording.path) == str(tmp_path / "nowhere.npz")
     with pytest.raises(SpecError, match="must be refuse or skip"):
         load(file_study("nowhere.npz", "perhaps"))
+
+
+def test_recordings_of_a_sweep_are_found_again_from_the_run_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IMPLANT_SIM_DATA", raising=False)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.npz").touch()
+    tree = file_study("x.npz", "skip")
+    walking = tiny(sweep={"zip": [{"recording": tree["sweep"]["recording"]}]})
+    for number, one in enumerate((tree, walking)):
+        path = tmp_path / "here" / f"{number}.yaml"
+        path.write_text(json.dumps(one))
+        study = load(path)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        RunFolder(folder).write_scenario(study.tree)
+        assert len(study.points) == 2
+        assert load(folder / "scenario.yaml").points == study.points
