@@ -18,7 +18,7 @@ import pandas as pd
 
 import implant_sim
 
-DATA_SEEDS = (6, 7, 8)  # 5 is the one that the settings were picked on
+DATA_SEEDS = (6, 7)  # 5 is the one that the settings were picked on
 MEMBERS, GENERATIONS, EPOCHS = 4, 4, 8
 SHIPPED = {"epochs": 40, "learning_rate": 0.01}
 TUNING: dict[str, Any] = {
