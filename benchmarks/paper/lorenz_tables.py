@@ -102,4 +102,4 @@ def exceptions(rows: pd.DataFrame) -> str:
                 if len(worse):
                     where = ", ".join(f"{k} (seed {seed})" for seed, k in worse)
                     found.append(f"- {label}: {trained} below {baseline} at {where}")
-    return "\n".join(found) or "Nowhere."
+    return "\n".join(found) or "Nowhere that both were run on the same data."

@@ -81,15 +81,22 @@ def alone(points: Path, runs: Path) -> pd.DataFrame:
     """Sparse alone: power and scores at each data seed and bandwidth, repeat 0."""
     table = pd.read_csv(points)
     table = table[table["repeat"] == 0].set_index(["seed", "bandwidth"])
-    power = pd.read_csv(runs / "results.csv")
-    power = power[power["repeat"] == 0].set_index(["recording.seed", "schedule.bandwidth"])
+    store, power = RunFolder(runs), {}
+    for place in store.points.glob("*"):
+        content = store.result(place.name)
+        if content is not None and content["repeat"] == 0:
+            seed, k = (content["axes"][n] for n in ("recording.seed", "schedule.bandwidth"))
+            power[seed, k] = content["row"]["power_w"]
     network, mixture = (table[table["method"] == m][R2] for m in ("network alone", "ours"))
-    return pd.DataFrame({"power_w": power["power_w"], R2: network, "mixture": mixture}).dropna()
+    watts = pd.Series(power)
+    return pd.DataFrame({"power_w": watts, R2: network, "mixture": mixture}).dropna()
 
 
 def at_power(curve: pd.DataFrame, watts: float, name: str) -> float:
+    """Score of sparse alone where it draws so much; NaN beyond the bandwidths that were run."""
     curve = curve.sort_values("power_w")
-    return float(np.interp(np.log(watts), np.log(curve["power_w"]), curve[name]))
+    powers = np.log(curve["power_w"])
+    return float(np.interp(np.log(watts), powers, curve[name], left=np.nan, right=np.nan))
 
 
 def compared(found: pd.DataFrame, sparse: pd.DataFrame) -> pd.DataFrame:
@@ -128,9 +135,9 @@ def table(rows: pd.DataFrame) -> list[str]:
         "gain_mixture_equal_power": "at equal energy, in a mixture",
     }
     lines = [
-        "| channels of 29 | dense trials | adapted | power: sparse [uW] | dense in each session "
-        f"[uW] | dense once a day [uW] | {' | '.join(columns.values())} |",
-        "|---:|---:|---|" + "---:|" * (3 + len(columns)),
+        "| channels of 29 | dense trials | adapted | data seeds | power: sparse [uW] | dense in "
+        f"each session [uW] | dense once a day [uW] | {' | '.join(columns.values())} |",
+        "|---:|---:|---|" + "---:|" * (4 + len(columns)),
     ]
     keys = ["schedule.bandwidth", TRIALS, ADAPT]
     for (k, trials, adapt), group in rows.groupby(keys):
@@ -141,7 +148,8 @@ def table(rows: pd.DataFrame) -> list[str]:
             else f"{group[name].mean():+.3f} ± {group[name].std():.3f}"
             for name in columns
         ]
-        lines.append(f"| {k} | {trials} | {adapt} | {' | '.join(watts + cells)} |")
+        seeds = ", ".join(str(seed) for seed in sorted(group["recording.seed"]))
+        lines.append(f"| {k} | {trials} | {adapt} | {seeds} | {' | '.join(watts + cells)} |")
     return lines
 
 

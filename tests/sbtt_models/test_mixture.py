@@ -144,6 +144,20 @@ def test_bin_by_bin_is_the_same_across_windows(wait: int) -> None:
         np.testing.assert_allclose(found, rates[trial, :length], rtol=1e-5)
 
 
+def test_a_training_that_went_on_is_saved_and_read_back(tmp_path) -> None:
+    """Its network knows of more seconds than this call took."""
+    rules = QUICK.model_copy(update={"checkpoint_every": 1})
+    begun, kept_in = tmp_path / "training", tmp_path / "decoder"
+    begun.mkdir()
+    kept_in.mkdir()
+    first = sbtt_models.fit(SMALL, stream(), rules, folder=begun)
+    again = sbtt_models.fit(SMALL, stream(), rules, folder=begun)
+    assert again.seconds >= 0
+    again.save(kept_in)
+    loaded = sbtt_models.load(kept_in)
+    assert np.array_equal(loaded.rates(stream()), first.rates(stream()))
+
+
 def test_what_it_cannot_do_is_refused() -> None:
     for network, match in (
         (StateSpace(causal=True), "beside network"),
