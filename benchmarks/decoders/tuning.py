@@ -60,8 +60,9 @@ def measured(arm: str, runs: Path, jobs: int | None) -> pd.DataFrame:
         raise RuntimeError(f"{arm}: a point failed")
     told = [result_of(folder, point) for point in rows["point"]]
     rows["valid"] = [min(e["valid_loss"] for e in one["history"]) for one in told]
+    rows["spent"] = [sum_of(one.get("tuning", [])) or one["row"]["epochs"] for one in told]
     rows["found"] = [last_of(one.get("tuning", [])) for one in told]
-    return rows.set_index("recording.seed")[[*SCORES, "train_s", "found"]]
+    return rows.set_index("recording.seed")[[*SCORES, "spent", "found"]]
 
 
 def result_of(folder: Path, point: int) -> dict[str, Any]:
@@ -70,6 +71,12 @@ def result_of(folder: Path, point: int) -> dict[str, Any]:
     key = next(p["key"] for p in run["points"] if p["point"] == point)
     text = (folder / "points" / key / "result.json").read_text(encoding="utf-8")
     return dict(json.loads(text)["content"])
+
+
+def sum_of(table: list[dict[str, float]]) -> float:
+    """Epochs of all members together."""
+    last = max((row["generation"] for row in table), default=0.0)
+    return sum(row["epoch"] for row in table if row["generation"] == last and "epoch" in row)
 
 
 def last_of(table: list[dict[str, float]]) -> str:
@@ -82,13 +89,13 @@ def last_of(table: list[dict[str, float]]) -> str:
 
 def table(found: dict[str, pd.DataFrame]) -> list[str]:
     lines = [
-        f"| | {' | '.join(SCORES.values())} | training [s] | by seed: R² |",
+        f"| | {' | '.join(SCORES.values())} | epochs in all | by seed: R² |",
         "|---|" + "---:|" * (len(SCORES) + 2),
     ]
     for arm, rows in found.items():
         cells = [f"{rows[s].mean():.3f} ± {rows[s].std():.3f}" for s in SCORES]
         seeds = ", ".join(f"{value:.3f}" for value in rows["rate_r2_expected"])
-        lines.append(f"| {arm} | {' | '.join(cells)} | {rows['train_s'].mean():.0f} | {seeds} |")
+        lines.append(f"| {arm} | {' | '.join(cells)} | {rows['spent'].mean():.0f} | {seeds} |")
     lines += ["", "What the population ended at, by seed:", ""]
     return lines + [f"- {seed}: {text}" for seed, text in found["population"]["found"].items()]
 
