@@ -56,7 +56,8 @@ class AugmentedLDS(DecoderSpec):
     moved, so a few thousand weights serve any number of channels. At first the network moves
     nothing, and unless it predicts withheld samples of the validation trials better than the
     smoother alone, it is dropped. `training` sets budget, learning rate and stop rule; a pass over
-    all draws counts as `folds` epochs. What is hidden is set here.
+    all draws counts as `folds` epochs. What is hidden is set here. External inputs of the stream
+    are not used.
 
     References
     ----------
@@ -120,14 +121,18 @@ class AugmentedLDS(DecoderSpec):
             raise DataError(
                 f"{saved.where}: smoother {chosen} of {len(self.smoothers)} was chosen"
             )
-        smoother, network = self._smoother(chosen), self._network
-        return FittedAugmented(
-            self,
-            chosen,
-            smoother.restore(_part(saved, "smoother", smoother), device),
-            FittedNetwork.of(network, _part(saved, "network", network), device),
-            saved.number("train_s"),
-        )
+        spec, network = self._smoother(chosen), _part(saved, "network", self._network)
+        smoother = spec.restore(_part(saved, "smoother", spec), device)
+        n_channels, n_states = state_model(smoother).log_loading(smoother.means).shape
+        wants = {"n_channels": n_channels, "n_external": 1 + 2 * n_states + n_channels}
+        for name, want in wants.items():
+            if network.whole(name) != want:
+                raise DataError(
+                    f"{saved.where}: network.{name} is {network.whole(name)}, the smoother's "
+                    f"{n_states} states of {n_channels} channels need {want}"
+                )
+        fitted = FittedNetwork.of(self._network, network, device)
+        return FittedAugmented(self, chosen, smoother, fitted, saved.number("train_s"))
 
     def _smoother(self, which: int) -> PoissonLDS | Kalman:
         timing = {"causal": self.causal, "lookahead_bins": self.lookahead_bins}

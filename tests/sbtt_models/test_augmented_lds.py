@@ -9,8 +9,9 @@ import sbtt_models
 from sbtt_models.decoders import AugmentedLDS, PoissonLDS
 from sbtt_models.decoders.augmented_lds import FittedAugmented
 from sbtt_models.lessons import lessons
+from sbtt_models.saved import save
 from sbtt_models.signals import Split
-from sbtt_models.spec import SpecError
+from sbtt_models.spec import DataError, SpecError
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import QUICK, SMALL, stream
 
@@ -99,3 +100,19 @@ def test_what_cannot_be_is_refused() -> None:
         sbtt_models.fit(causal, data, QUICK).online(0)
     with pytest.raises(ValueError, match="belong beside smoothers"):
         AugmentedLDS(smoothers=(SMOOTHER.model_copy(update={"causal": True}),))
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "match"),
+    [
+        ("chosen", 1, "smoother 1 of 1"),
+        ("network.n_external", 3, "n_external is 3, .* need 9"),
+        ("network.n_channels", 5, "n_channels is 5, .* need 4"),
+        ("network.n_external", -1, "n_external is -1"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(tmp_path, fact, value, match) -> None:
+    saved = sbtt_models.fit(SMALL_ONE, stream(), QUICK).saved()
+    save(replace(saved, facts={**saved.facts, fact: value}), tmp_path)
+    with pytest.raises(DataError, match=match):
+        sbtt_models.load(tmp_path)
