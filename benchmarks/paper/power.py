@@ -31,6 +31,8 @@ RECORDINGS = {
     "Lorenz": ("rate_r2_expected", "R² of rates, expected counts"),
     "macaque M1": ("velocity_r2", "Velocity R²"),
 }
+AFTER_DRIFT = RECORDINGS | {"Lorenz": ("bits_per_spike_all", "Bits per spike, all withheld")}
+"""R² of rates would leave channels out that always-on schedules never sample."""
 IMPLANTS = {
     "gated_uwb": "amplifiers sleep",
     "cmos_uwb": "small, always on",
@@ -39,12 +41,12 @@ IMPLANTS = {
 RADIOS = ("UWB", "BLE", "MedRadio")
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, measures: dict[str, tuple[str, str]] = RECORDINGS) -> pd.DataFrame:
     """Rows of a run that ended well, with one score a recording."""
     frame = pd.read_csv(folder / "results.csv")
     frame = frame[frame["status"] == "ok"].copy()
     if "recording" in frame and set(frame["recording"]) & set(RECORDINGS):
-        scores = frame["recording"].map(lambda name: RECORDINGS[name][0])
+        scores = frame["recording"].map(lambda name: measures[name][0])
         frame["score"] = [
             frame.at[i, column] if column in frame else np.nan for i, column in scores.items()
         ]
@@ -253,7 +255,7 @@ def draw_drift(frame: pd.DataFrame, path: Path) -> None:
         "-": {"none": 0, "25 % silent": 25, "50 % silent": 50},
         "--": {"none": 0, "25 % silent, noticed": 25, "50 % silent, noticed": 50},
     }
-    for axes, (recording, (_, label)) in zip(panels, RECORDINGS.items(), strict=True):
+    for axes, (recording, (_, label)) in zip(panels, AFTER_DRIFT.items(), strict=True):
         here = frame[frame["recording"] == recording]
         arms = zip(here["schedule"].unique(), LINES, MARKERS, strict=False)
         for schedule, colour, marker in arms:
@@ -281,13 +283,14 @@ def main() -> None:
     tables = {"power": savings(hardware), "frames": frames(), "heat": heat()}
     draw_parts(hardware, out / "parts.png")
     tables |= {"gating": gating(runs), "side_information": side_information(runs)}
-    for name, make in {"power": fidelity, "drift": drift}.items():
-        if (runs / name / "results.csv").is_file():
-            tables["fidelity" if name == "power" else name] = make(read(runs / name))
-    if "fidelity" in tables:
-        draw_power(hardware, read(runs / "power"), out / "fidelity.png")
-    if "drift" in tables:
-        draw_drift(read(runs / "drift"), out / "drift.png")
+    if (runs / "power" / "results.csv").is_file():
+        frame = read(runs / "power")
+        tables["fidelity"] = fidelity(frame)
+        draw_power(hardware, frame, out / "fidelity.png")
+    if (runs / "drift" / "results.csv").is_file():
+        frame = read(runs / "drift", AFTER_DRIFT)
+        tables["drift"] = drift(frame)
+        draw_drift(frame, out / "drift.png")
     text = "\n".join(f"## {name.replace('_', ' ')}\n\n{table}" for name, table in tables.items())
     (out / "tables.md").write_text(text, encoding="utf-8")
     print(text)

@@ -112,7 +112,8 @@ def table(board: Board) -> Table:
     rows = []
     beside = next(m for m in METRICS if m.column == _RANKED_BY[board.metric.column])
     for rank, s in enumerate(board.standings, 1):
-        against = f"{s.gap:+.3f} ± {s.error:.3f}" if rank > 1 else "first"
+        error = f" ± {s.error:.3f}" if len(s.point.rows) > 1 else ""
+        against = f"{s.gap:+.3f}{error}" if rank > 1 else "first"
         kind = "good" if rank == 1 else "" if s.level else "muted"
         rows.append(
             [

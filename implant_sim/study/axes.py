@@ -255,14 +255,16 @@ def _without_label(node: Node, axis: Place) -> Node:
 
 
 def _labels(values: list[Node]) -> list[Label]:
-    """Short names of an axis' values, each different from the others."""
+    """Short names of an axis' values; different values have different ones."""
     blocks = [value.plain() for value in values]
     labels = [_label(block, blocks) for block in blocks]
-    seen: dict[Label, int] = {}
+    seen: dict[Label, list[Any]] = {}
     for i, label in enumerate(labels):
-        seen[label] = seen.get(label, 0) + 1
-        if seen[label] > 1 and isinstance(blocks[i], dict | list):
-            labels[i] = f"{label} #{seen[label]}"
+        alike = seen.setdefault(label, [])
+        if blocks[i] not in alike:
+            alike.append(blocks[i])
+        if isinstance(blocks[i], dict | list) and (number := alike.index(blocks[i])):
+            labels[i] = f"{label} #{number + 1}"
     return labels
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from implant_sim.report.handout import write_figure_data, write_summary
-from implant_sim.report.leaderboard import boards, left_out
+from implant_sim.report.leaderboard import boards, left_out, table
 from implant_sim.report.load import Run
 from implant_sim.report.summary import summarise
 
@@ -54,6 +54,7 @@ def test_one_repeat_knows_no_ties() -> None:
     run = run_of({"a": [0.5], "b": [0.5]})
     (board,) = boards(run, summarise(run))
     assert [s.level for s in board.standings] == [True, False]
+    assert [row[2].text for row in table(board).rows] == ["first", "+0.000"]
 
 
 def test_measures_are_those_that_all_arms_have() -> None:

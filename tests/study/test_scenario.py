@@ -313,6 +313,12 @@ sweep:
         study = load(write(TEXT + sweep))
         assert [p.axes["decoder"] for p in study.points] == ["a", "a #2"]
 
+    def test_equal_values_that_walk_beside_others_have_one_label(self, write):
+        decoders = "[{label: a, kind: smoothing}, {label: a, kind: smoothing}]"
+        sweep = f"sweep: {{zip: [{{decoder: {decoders}, schedule.bandwidth: [1, 2]}}]}}\n"
+        study = load(write(TEXT + sweep))
+        assert [p.axes["decoder"] for p in study.points] == ["a", "a"]
+
 
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_scenarios_are_valid_and_can_be_run_from_their_run_folder(name, tmp_path):
