@@ -33,7 +33,7 @@ _OF_LEARNING = {"training", "adapt"}
 """Fields of `pretraining` that the implant does not know, and of `warm_start` that the first does
 not."""
 _RESULT_FREE = (
-    "cli.py", "terminal.py", "__main__.py", "files.py", "atomic.py", "report/", "study/engines/",
+    "cli/", "__main__.py", "files.py", "atomic.py", "report/", "study/engines/",
     "study/search/",
     *(f"study/{name}.py" for name in (
         "claims", "clerk", "coordinate", "events", "index", "limits", "progress", "provenance",

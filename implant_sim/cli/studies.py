@@ -1,51 +1,38 @@
-"""The ``implant-sim`` command. Heavy imports wait inside the commands, so that help is quick."""
+"""Commands that run or price a study, and its report."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from implant_sim import terminal
-from implant_sim.terminal_search import found, print_answer, print_found
+from implant_sim.cli import terminal
+from implant_sim.cli.command import (
+    FAILED,
+    INVALID,
+    OK,
+    PARTIAL,
+    Debug,
+    Json,
+    ScenarioName,
+    Set,
+    app,
+    faults_told,
+)
+from implant_sim.cli.terminal_search import found, print_answer, print_found
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from implant_sim.study.scenario import Study
 
-__all__ = ["app", "main"]
+__all__ = ["ask", "energy", "report", "run"]
 
 _MOST_LEDGERS = 50
 """Points that `energy` shows one by one; more are shown as a table."""
-OK, FAILED, INVALID, PARTIAL, INTERRUPTED, TERMINATED = 0, 1, 2, 4, 130, 143
-
-app = typer.Typer(
-    help="Trade the fidelity of decoded population activity against the power of the implant.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-ScenarioName = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the name of a shipped scenario.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a key; may be repeated."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.command()
@@ -80,7 +67,7 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
     debug: Debug = False,
 ) -> None:
     """Run one point, a sweep or a search; write the run folder and its report."""
-    with _faults_told(debug):
+    with faults_told(debug):
         from implant_sim.study.scenario import load
 
         study = load(scenario, [*(set_ or []), *([] if seed is None else [f"seed={seed}"])])
@@ -121,7 +108,7 @@ def energy(
     debug: Debug = False,
 ) -> None:
     """Price the implant of each point: ledger, link, heat, battery. No decoder is trained."""
-    with _faults_told(debug):
+    with faults_told(debug):
         from implant_sim.hardware.kernels.compile import without_blas
         from implant_sim.study.budget import Shop, budgets
         from implant_sim.study.equal_power import settled
@@ -192,7 +179,7 @@ def ask(  # noqa: PLR0913 - one argument for each option of the command
     debug: Debug = False,
 ) -> None:
     """Ask of a scenario what it takes: the most channels, the longest battery, what limits."""
-    with _faults_told(debug):
+    with faults_told(debug):
         from implant_sim.study.ask import asked
 
         study = asked(scenario, question, of, where or [], vary or [], set_ or [])
@@ -208,42 +195,6 @@ def ask(  # noqa: PLR0913 - one argument for each option of the command
 
 
 @app.command()
-def validate(
-    scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO...")],
-    set_: Set = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Check scenarios without running them: all faults at once, with file:line:column."""
-    with _faults_told(debug):
-        from implant_sim.study.scenario import load
-        from sbtt_models.spec import SimError
-
-        checked: list[dict[str, Any]] = []
-        code = OK
-        for name in scenarios:
-            try:
-                study = load(name, set_ or [])
-            except SimError as error:
-                code = max(code, error.exit_code)
-                checked.append({"scenario": name, "ok": False, "faults": str(error).split("\n")})
-                if not as_json:
-                    terminal.complain(str(error))
-                continue
-            points, repeats = study.n_points, study.repeats
-            checked.append(
-                {"scenario": name, "ok": True, "points": points, "repeats": repeats}
-                | {"skipped": len(study.skipped)}
-            )
-            if not as_json:
-                left_out = f", {len(study.skipped)} skipped" if study.skipped else ""
-                terminal.say(f"{name}: valid ({points} points x {repeats} repeats{left_out})")
-        if as_json:
-            terminal.print_json(checked)
-    raise typer.Exit(code)
-
-
-@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
     tensorboard: Annotated[
@@ -253,7 +204,7 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Rebuild tables and report from a run folder."""
-    with _faults_told(debug):
+    with faults_told(debug):
         from implant_sim.study.store import RunFolder
         from implant_sim.study.tables import write_tables
 
@@ -269,165 +220,6 @@ def report(
             )
         else:
             terminal.say(f"report: {page}")
-
-
-@app.command()
-def silicon(
-    table: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[CSV]",
-            help="Published chips. [default: those of the package]",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Predict the power of published chips from the others, and score it."""
-    with _faults_told(debug):
-        from implant_sim.study.silicon import packaged, read, score
-
-        scored = score(packaged() if table is None else read(table))
-        if as_json:
-            terminal.print_json(scored.as_json())
-        else:
-            terminal.print_silicon(scored)
-
-
-@app.command()
-def calibrate(
-    scenario: ScenarioName,
-    measured: Annotated[
-        Path, typer.Option(metavar="YAML", help="Component, or total: measured power, as 5 mW.")
-    ],
-    out: Annotated[Path, typer.Option(help="Where the fitted implant is written, as YAML.")],
-    set_: Set = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Fit the implant of a scenario to powers measured on a chip that did the same."""
-    with _faults_told(debug):
-        from implant_sim.study.fit_chip import fit_chip
-
-        found = fit_chip(scenario, set_ or [], measured, out)
-        if as_json:
-            terminal.print_json(found)
-        else:
-            terminal.print_fit(found)
-
-
-@app.command()
-def schedule(
-    scenario: ScenarioName,
-    out: Annotated[Path, typer.Option(help="The file to write; .hex makes a ROM Intel HEX.")],
-    form: Annotated[
-        Literal["table", "rom", "rhd"],
-        typer.Option("--format", help="CSV, a memory image, or commands of an Intan RHD2000."),
-    ] = "table",
-    set_: Set = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Write the schedule of a scenario for another machine to run."""
-    with _faults_told(debug):
-        from implant_sim.study.program import program
-
-        told = program(scenario, set_ or [], form, out)
-        if as_json:
-            terminal.print_json(told)
-        else:
-            again = ", which repeat" if told["repeats"] else ""
-            terminal.say(
-                f"{told['out']}: {told['steps']} steps of {told['step_s']:g} s{again}, "
-                f"{told['channels']} channels"
-            )
-
-
-@app.command("list")
-def list_(
-    what: Annotated[
-        Literal[
-            "schedules",
-            "components",
-            "decoders",
-            "recordings",
-            "questions",
-            "implants",
-            "scenarios",
-        ],
-        typer.Argument(),
-    ],
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Say what there is, one line each."""
-    with _faults_told(debug):
-        from implant_sim.study.catalog import catalog
-
-        items = catalog(what)
-        if as_json:
-            terminal.print_json([{"name": name, "about": about} for name, about in items])
-            return
-        width = max((len(name) for name, _ in items), default=0)
-        for name, about in items:
-            terminal.say(f"{name:<{width}}  {about}".rstrip())
-
-
-@app.command()
-def schema(debug: Debug = False) -> None:
-    """Print the JSON Schema of a scenario, for editors."""
-    with _faults_told(debug):
-        from implant_sim.study.catalog import json_schema
-
-        terminal.print_json(json_schema())
-
-
-def main() -> None:
-    """Run the command line."""
-    signal.signal(signal.SIGTERM, _terminated)
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # a terminal that knows no UTF-8 must not end the run
-            reconfigure(errors="replace")
-    app(prog_name="implant-sim")
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM, as an exception: finally-blocks stop the workers."""
-
-
-def _terminated(*_: object) -> NoReturn:
-    raise _TerminatedError
-
-
-@contextmanager
-def _faults_told(debug: bool) -> Iterator[None]:
-    """Errors become lines on stderr and an exit status."""
-    from sbtt_models.spec import SimError
-
-    try:
-        yield
-    except (typer.Exit, typer.Abort):
-        raise
-    except SimError as error:
-        terminal.complain(traceback.format_exc() if debug else str(error))
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        terminal.complain("interrupted; finished points are kept, the same command goes on")
-        raise typer.Exit(INTERRUPTED) from None
-    except _TerminatedError:
-        terminal.complain("terminated; finished points are kept, the same command goes on")
-        raise typer.Exit(TERMINATED) from None
-    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(FAILED) from None
-    except Exception as error:
-        hint = "" if debug else " (a fault of the program; --debug shows where)"
-        terminal.complain(
-            traceback.format_exc() if debug else f"{type(error).__name__}: {error}{hint}"
-        )
-        raise typer.Exit(FAILED) from None
 
 
 def _run(

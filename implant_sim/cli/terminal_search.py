@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from implant_sim.terminal import cell, print_table, say
+from implant_sim.cli.terminal import cell, print_table, say
 
 __all__ = ["found", "print_answer", "print_found"]
 
