@@ -196,7 +196,7 @@ def test_what_cannot_be_sampled(tree, changes, says):
 @pytest.mark.parametrize(
     ("tree", "says"),
     [
-        ({"kind": "random_subset"}, "neither is given"),
+        ({"kind": "random_subset"}, "exactly one: none given"),
         ({"kind": "weighted", "bandwidth": 2}, "neither is given"),
         ({"kind": "weighted", "bandwidth": 2, "weights": [1], "by": "rate"}, "both are given"),
         ({"kind": "weighted", "bandwidth": 2, "weights": [0, 0]}, "all are 0"),
@@ -218,7 +218,10 @@ def test_what_cannot_be_sampled(tree, changes, says):
         ({"kind": "event_driven", "delta": 0}, "greater than 0"),
         ({"kind": "event_driven", "delta": 1, "dwell": "5 ms"}, "never moves on"),
         ({"kind": "file", "path": "table.xlsx"}, "must end in .csv or .npy"),
-        ({"kind": "random_subset", "bandwidth": 3, "fraction": 0.5}, "both are given"),
+        (
+            {"kind": "random_subset", "bandwidth": 3, "fraction": 0.5},
+            "bandwidth and fraction given",
+        ),
         ({"kind": "random_subset", "bandwidth": 0}, "greater than 0"),
         ({"kind": "random_subset", "bandwidth": 2.5}, "valid integer"),
         ({"kind": "random_subset", "fraction": 1.5}, "less than or equal to 1"),

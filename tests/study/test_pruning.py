@@ -65,6 +65,7 @@ def test_hopeless_points_are_left_and_the_front_stays(tmp_path, inline):  # noqa
     assert fronts[0] == fronts[1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_prunes_the_same(tmp_path, inline):  # noqa: F811
     ran, stops = inline
     whole = coordinate(search_of(), tmp_path / "whole", trained, Options(jobs=1))

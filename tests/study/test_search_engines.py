@@ -60,6 +60,7 @@ def test_workers_find_the_same(tmp_path, whole, kind, monkeypatch):
     assert (tmp_path / FOUND).read_text() == whole[1]
 
 
+@pytest.mark.slow
 def test_killed_coordinators_lose_nothing(tmp_path, whole):
     script = f"""
         from pathlib import Path
