@@ -31,7 +31,7 @@ imports: install-test
 pytest: install-test
 	$(BIN)/python -m pytest
 
-STUDIES := tests/study tests/report tests/attacks tests/test_cli.py
+STUDIES := tests/study tests/report tests/attacks tests/regression tests/test_cli.py
 
 studies: install-test
 	$(BIN)/python -m pytest $(STUDIES)
