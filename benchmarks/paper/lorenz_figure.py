@@ -30,7 +30,7 @@ PANELS = (
 
 
 def picture(rows: pd.DataFrame, path: Path) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), constrained_layout=True)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 5.2), constrained_layout=True)
     rows = rows.copy()
     unsampled = rows["method"] == "always-on channels"
     rows.loc[unsampled, "rate_r2_expected"] = rows.loc[unsampled, "r2_all_channels"]
@@ -56,6 +56,7 @@ def picture(rows: pd.DataFrame, path: Path) -> None:
     known = pd.Series({int(k): v for k, v in authors.items()}).sort_index()
     label = "authors, their data, published truth"
     axes[0].plot(known.index, known, "^:", color="#7F7F7F", ms=4, mfc="none", label=label)
-    axes[0].legend(frameon=False, fontsize=8, loc="lower right")
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, frameon=False, fontsize=8, loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=120)
     plt.close(figure)
