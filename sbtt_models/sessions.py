@@ -38,7 +38,7 @@ class FittedSession:
     whole: FittedNetwork
     """Of all sessions; what is saved."""
     channels: slice
-    """Of this session in it."""
+    """Of the recording in it."""
 
     @property
     def n_parameters(self) -> int:
@@ -61,7 +61,7 @@ class FittedSession:
         return self.whole.history
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
-        """Expected values of this session's channels; see :class:`Fitted`.
+        """Expected values of the channels of its recording; see :class:`Fitted`.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class FittedSession:
         n_channels = self.channels.stop - self.channels.start
         if stream.n_channels != n_channels:
             raise DataError(
-                f"stream: {stream.n_channels} channels, this session was trained with {n_channels}"
+                f"stream: {stream.n_channels} channels, its recording was trained with {n_channels}"
             )
         return self.whole.rates(_widened(stream, self.channels, self.whole.n_channels))[
             :, :, self.channels
