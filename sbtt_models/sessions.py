@@ -70,9 +70,7 @@ class FittedSession:
         """
         n_channels = self.channels.stop - self.channels.start
         if stream.n_channels != n_channels:
-            raise DataError(
-                f"stream: {stream.n_channels} channels, its recording was trained with {n_channels}"
-            )
+            raise DataError(f"stream: {stream.n_channels} channels, trained with {n_channels}")
         return self.whole.rates(_widened(stream, self.channels, self.whole.n_channels))[
             :, :, self.channels
         ]
