@@ -61,7 +61,7 @@ def further_metrics(summary: Summary) -> Figure | None:
     for axes, metric in zip(panels, shown, strict=False):
         _panel(axes, summary, metric, "power_w" if summary.axis is None else _PLACE, small=True)
         axes.set_title(
-            metric.label + ("" if metric.better > 0 else ", less is better"), fontsize=8.5
+            metric.label + ("" if metric.better > 0 else " ↓"), fontsize=8.5
         )
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
