@@ -60,9 +60,7 @@ def further_metrics(summary: Summary) -> Figure | None:
     panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for axes, metric in zip(panels, shown, strict=False):
         _panel(axes, summary, metric, "power_w" if summary.axis is None else _PLACE, small=True)
-        axes.set_title(
-            metric.label + ("" if metric.better > 0 else " ↓"), fontsize=8.5
-        )
+        axes.set_title(metric.label + ("" if metric.better > 0 else " ↓"), fontsize=8.5)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     return figure
