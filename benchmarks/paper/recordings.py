@@ -26,6 +26,12 @@ COUNTS = {"label": "counts as they are", "kind": "smoothing", "sd": "1 ms", "pri
 BEST = {"label": "best always-on", "kind": "static_subset", "order": "greedy"}
 RANDOM, STATIC = {"kind": "random_subset"}, {"label": "always-on", "kind": "static_subset"}
 WEIGHTED = {"label": "weighted", "kind": "weighted", "by": "variance", "least_share": 0.25}
+# of the budget half, or three quarters, on the best channels; the others take turns
+HYBRIDS = [
+    {"label": label, "kind": "hybrid", "always_share": share, "order": "greedy"}
+    | {"rest": "random_subset"}
+    for label, share in {"hybrid, half": 0.5, "hybrid, three quarters": 0.75}.items()
+]
 
 PARTS: dict[str, dict[str, Any]] = {
     "random": {
@@ -44,10 +50,15 @@ PARTS: dict[str, dict[str, Any]] = {
         "sweep.schedule": [BEST, WEIGHTED],
         "sweep.decoder": [AUGMENTED, KALMAN],
     },
+    "hybrid": {
+        "sweep.schedule.fraction": SHARES[1:],
+        "sweep.schedule": HYBRIDS,
+        "sweep.decoder": [AUGMENTED, KALMAN],
+    },
     "ratios": {
         "sweep.schedule.fraction": [0.8, 0.6, 0.4, 0.3, 0.2],
         "sweep.schedule": [RANDOM],
-        "sweep.decoder": [AUGMENTED, KALMAN],
+        "sweep.decoder": [AUGMENTED, STATE_SPACE, KALMAN],
     },
 }
 

@@ -39,11 +39,14 @@ SCHEDULES = {
     "always-on": "always-on, random channels",
     "best always-on": "always-on, best channels",
     "weighted": "rotation weighted by variance",
+    "hybrid, half": "half of it on the best channels, rotation of the others",
+    "hybrid, three quarters": "three quarters of it on the best channels, rotation",
 }
 COLOURS = dict(
     zip(DECODERS, ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000"), strict=True)
 )
 MARKS = {"random": "o-", "always-on": "s--", "best always-on": "^:", "weighted": "D-."}
+MARKS |= {"hybrid, half": "v--", "hybrid, three quarters": "P:"}
 KEPT = ["part", "decoder", "schedule", "share", "repeat", *MEASURES, "bits_per_spike", "power_w"]
 
 

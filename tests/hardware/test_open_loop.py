@@ -290,6 +290,23 @@ def test_some_are_always_on_and_the_rest_take_turns(rest, order):
     assert activity.side_info_bps == pytest.approx(math.log2(28) / 86400 if charged else 0)
 
 
+@pytest.mark.parametrize(
+    ("bandwidth", "share", "n_always"), [(4, 0.5, 2), (4, 0.01, 1), (4, 0.99, 3), (2, 0.5, 1)]
+)
+def test_a_share_of_the_budget_is_always_on(bandwidth, share, n_always):
+    tree = {"kind": "hybrid", "bandwidth": bandwidth, "order": "rate"}
+    of_share, of_number = (
+        steps(tree | {"always_share": share}),
+        steps(tree | {"n_always": n_always}),
+    )
+    np.testing.assert_array_equal(of_share, of_number)
+
+
+def test_a_budget_of_one_channel_has_no_share_for_others():
+    with pytest.raises(SpecError, match="leaves nothing of 1 for the others"):
+        steps({"kind": "hybrid", "bandwidth": 1, "always_share": 0.5})
+
+
 def test_a_wire_that_holds_a_fixed_channel_has_no_place_for_others():
     mask = steps({"kind": "hybrid", "bandwidth": 2, "always": [1]}, changes=hw.HELD)
     assert mask[:, 1].all()

@@ -14,7 +14,7 @@ from implant_sim.hardware.schedules import ranking
 from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Groups, Plan, View
 from implant_sim.hardware.schedules.random_subset import draw_subsets
 from implant_sim.hardware.schedules.wires import checked_channels, refuse_fixed_order
-from sbtt_models.spec import SpecError
+from sbtt_models.spec import Fraction, SpecError
 
 __all__ = ["Hybrid"]
 
@@ -30,6 +30,9 @@ class Hybrid(Budgeted):
     """These channels are always on."""
     n_always: PositiveInt | None = None
     """So many channels are always on, chosen by `order`."""
+    always_share: Fraction | None = Field(None, gt=0, lt=1)
+    """Of the budget, so large a share is always on: rounded, at least one channel, and one for the
+    others."""
     order: Literal["random", "rate", "greedy"] = "random"
     """As of static_subset; the last two rank on calibration data, which are charged."""
     rest: Literal["round_robin", "random_subset"] = "round_robin"
@@ -38,9 +41,13 @@ class Hybrid(Budgeted):
 
     @model_validator(mode="after")
     def _one_way_to_choose(self) -> Hybrid:
-        if (self.always is None) == (self.n_always is None):
-            given = "both are" if self.always is not None else "neither is"
-            raise ValueError(f"give always (channels) or n_always, exactly one: {given} given")
+        ways = ("always", "n_always", "always_share")
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "give always (channels), n_always or always_share, exactly one: "
+                f"{' and '.join(given) or 'none'} given"
+            )
         if self.always is not None:
             if len(set(self.always)) < len(self.always):
                 raise ValueError(f"always: {self.always} names a channel twice")
@@ -51,13 +58,19 @@ class Hybrid(Budgeted):
     @property
     @override
     def least_bandwidth(self) -> int:
-        return 1 + (self.n_always or len(self.always or ()))
+        return 1 + (self.n_always or len(self.always or (0,)))
+
+    def n_fixed(self, k: int) -> int:
+        """How many of k channels in a step are always on."""
+        if self.always_share is not None:
+            return min(max(1, round(self.always_share * k)), max(1, k - 1))
+        return self.n_always or len(self.always or ())
 
     @override
     def plan(self, view: View, rng: np.random.Generator) -> Plan:
         k = self.channels_per_bin(view)
         refuse_fixed_order(view, self.kind)
-        n_fixed = self.n_always or len(self.always or ())
+        n_fixed = self.n_fixed(k)
         if n_fixed >= k:
             raise SpecError(
                 f"schedule.bandwidth: hybrid keeps {n_fixed} channels always on, which leaves "
