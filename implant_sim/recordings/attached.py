@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
@@ -12,7 +14,16 @@ from implant_sim.recordings.fields import BehaviourField, ExternalField
 from implant_sim.recordings.scope import Scope, Table
 from sbtt_models.spec import DataError
 
-__all__ = ["behaviour", "columns", "condition", "external", "kept", "trains", "truth"]
+__all__ = [
+    "behaviour",
+    "columns",
+    "condition",
+    "condition_names",
+    "external",
+    "kept",
+    "trains",
+    "truth",
+]
 
 _TO_HZ = {"Hz": 1.0, "spikes/s": 1.0, "spikes/ms": 1e3}
 
@@ -36,25 +47,46 @@ def columns(scope: Scope, n_channels: int) -> Int[np.ndarray, " kept"]:
     return chosen
 
 
-def condition(scope: Scope, rows: Rows) -> Int[np.ndarray, " piece"] | None:
-    """Number of the condition of each piece; text is numbered in alphabetical order."""
+def condition_names(scopes: Sequence[Scope]) -> Shaped[np.ndarray, " name"] | None:
+    """All conditions of all groups in their order, so that equal ones get equal numbers.
+
+    None where they are whole numbers, which are what they are called.
+    """
+    name = scopes[0].layout.condition
+    if name is None:
+        return None
+    found = [scope.read(name).ravel() for scope in scopes]
+    if any(values.dtype.kind in "OSU" for values in found):
+        return np.unique(np.concatenate([as_text(values) for values in found]))
+    if all(values.dtype.kind in "biuf" for values in found):
+        numbers = np.unique(np.concatenate(found))
+        if np.isfinite(numbers).all() and (numbers != np.round(numbers)).any():
+            return numbers  # angles, contrasts
+    return None
+
+
+def condition(
+    scope: Scope, rows: Rows, names: Shaped[np.ndarray, " name"] | None
+) -> Int[np.ndarray, " piece"] | None:
+    """Number of the condition of each piece: its own, or its place among `names`."""
     name = scope.layout.condition
     if name is None:
         return None
     values = rows.by_piece(scope.read(name), scope.where(name))
-    if values.dtype.kind in "OSU":
-        return np.unique(as_text(values), return_inverse=True)[1].astype(np.int64)
-    return cutting.as_indices(values, scope.where(name))
+    if names is None:
+        return cutting.as_indices(values, scope.where(name))
+    values = as_text(values) if names.dtype.kind == "U" else values
+    return np.searchsorted(names, values).astype(np.int64)
 
 
-def as_text(values: Shaped[np.ndarray, " piece"]) -> Shaped[np.ndarray, " piece"]:
+def as_text(values: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, " value"]:
     """Text of each value; bytes are UTF-8, numbers without a trailing ``.0``."""
     return np.array([
         v.decode("utf-8", "replace") if isinstance(v, bytes)
         else f"{v:g}" if isinstance(v, float | np.floating)
         else str(int(v)) if isinstance(v, bool | np.bool_)
         else str(v)
-        for v in values.tolist()
+        for v in values.ravel().tolist()
     ], dtype=str)  # fmt: skip
 
 

@@ -13,7 +13,10 @@ from pydantic import Field, model_validator
 from sbtt_models.signals import Recording
 from sbtt_models.spec import Fraction, Spec
 
-__all__ = ["Declared", "FileSplit", "RecordingSource", "Shares"]
+__all__ = ["MAX_BIN_S", "Declared", "FileSplit", "RecordingSource", "Shares"]
+
+MAX_BIN_S = 10.0
+"""The widest bin: nothing that is decoded here lasts so long, and `bin: 50` is meant in ms. [s]"""
 
 
 class Shares(Spec):

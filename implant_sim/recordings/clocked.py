@@ -47,7 +47,8 @@ def events_table(scope: Scope, spec: EventsField, bin_s: float) -> Table:
             "use narrower bins, or leave it out"
         )
     ends = np.cumsum(sizes)
-    check_size((int(ends[-1]), n_channels), 8, f"{where}: binned")
+    clock = "" if spec.clock_hz != 1 else ", taken for seconds as `events.clock` is not given,"
+    check_size((int(ends[-1]), n_channels), 8, f"{where}: times{clock} in bins of {bin_s:g} s")
     counts = np.concatenate([
         events.bin_spikes(times, channels, float(start), (size, n_channels), bin_s)
         for start, size in zip(starts_s, sizes, strict=True)

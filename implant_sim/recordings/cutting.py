@@ -182,10 +182,12 @@ def by_segment(table: np.ndarray, n_rows: int, where: str) -> Rows:
 
 
 def by_label(labels: np.ndarray, n_rows: int, where: str) -> Rows:
-    """Trials by a label on each bin: a trial is a run of bins with the same label."""
+    """Trials by a label, number or text, on each bin: a run of bins with the same label."""
     if labels.size != n_rows:
         raise DataError(f"{where}: has {labels.size} labels for {n_rows} bins")
-    labels = as_indices(labels.ravel(), where)
+    if labels.dtype.kind != "U":
+        labels = as_indices(labels, where)
+    labels = labels.ravel()
     starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]]))
     seen, first = np.unique(labels[starts], return_index=True)
     if seen.size < starts.size:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import override
 
-from implant_sim.recordings.base import FileSplit, RecordingSource
+from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
 from sbtt_models.spec import Fraction, Hertz, Seconds, Spec, to_si
 
 __all__ = [
@@ -31,8 +31,11 @@ def _seconds_or_name(value: object) -> object:
     if isinstance(value, str) and not re.match(r"\s*[-+.\d]", value):
         return value
     seconds = to_si(value, "s")
-    if not 0 < seconds <= 3600:
-        raise ValueError(f"expected a bin width between 0 and 3600 s, got {value!r}")
+    if not 0 < seconds <= MAX_BIN_S:
+        raise ValueError(
+            f"expected a bin width between 0 and {MAX_BIN_S:g} s, got {value!r}, which is "
+            f"{seconds:g} s; a number alone is in seconds: `50 ms`, not `50`"
+        )
     return seconds
 
 
@@ -168,7 +171,7 @@ class Layout(RecordingSource):
     """Rows of start and stop of the pieces of a continuous recording: bins, or with `events`
     times. Bins count from 0; stop is the first bin after."""
     trial: str | None = None
-    """Label of the trial of each bin."""
+    """Label of the trial of each bin: whole numbers or text."""
     start: str | None = None
     """First bin (or time) of each trial, with `length`."""
     length: str | None = None
@@ -176,7 +179,8 @@ class Layout(RecordingSource):
     timestep: str | None = None
     """Number of each bin in its trial; skipped numbers are bins that were not recorded."""
     condition: str | None = None
-    """What each trial repeats (target, stimulus), by trial or by bin; numbers or text."""
+    """What each trial repeats (target, stimulus), by trial or by bin. Whole numbers count from
+    0; text and fractions are numbered in their order, over all groups."""
     keep: dict[str, tuple[int | str, ...]] = Field(default_factory=dict)
     """Trials to keep, as data set: allowed values."""
     channels: str | tuple[int, ...] | None = None

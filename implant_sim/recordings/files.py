@@ -17,9 +17,18 @@ from typing_extensions import override
 from implant_sim.recordings.assemble import check_size
 from sbtt_models.spec import DataError, LimitError
 
-__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near", "reading"]
+__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near", "opening", "reading"]
 
 _MAX_LINKS = 8
+
+_SIGNATURES = {
+    b"\x89HDF\r\n\x1a\n": ("HDF5", "an HDF5 file: `kind: hdf5`, or nwb, nlb, lfads_h5"),
+    b"PK\x03\x04": ("NPZ", "a zip archive: `kind: npz` if NumPy made it, else unpack it"),
+    b"MATLAB": ("MATLAB file", "a MATLAB file: `kind: mat`"),
+    b"\x93NUMPY": ("NPY", "a single NumPy array: save it anew with numpy.savez, for `kind: npz`"),
+    b"\x1f\x8b": ("gzip", "compressed by gzip: unpack it"),
+}
+"""How files begin; what they are, and the way out where another kind was expected."""
 
 
 def near(name: str, known: list[str]) -> str:
@@ -60,13 +69,19 @@ def find(path: Path, root: Path) -> Path:
         if full.is_dir():
             raise DataError(f"{path}: is a folder; name one file in it")
         there = sorted(p.name for p in full.parent.iterdir()) if full.parent.is_dir() else []
-        exists = full.exists()
+        exists, dangles = full.exists(), full.is_symlink()
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     if exists:
         raise DataError(f"{path}: is no regular file")
+    if dangles:
+        raise DataError(f"{path}: is a link that leads to no file; mend the link")
     close = difflib.get_close_matches(full.name, there, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "; paths start at the scenario's folder"
+    hint = (
+        f"; did you mean {close[0]!r}?"
+        if close
+        else "; paths start at the scenario's folder, then at the one that IMPLANT_SIM_DATA names"
+    )
     raise DataError(f"{path}: there is no such file{hint}")
 
 
@@ -97,6 +112,29 @@ def reading(where: str) -> Iterator[None]:
             f"{where}: cannot be read, the file may be truncated, damaged or of another kind "
             f"({type(error).__name__}: {text})"
         ) from None
+
+
+@contextmanager
+def opening(path: Path, form: str) -> Iterator[None]:
+    """As :func:`reading`, of a file that is opened as `form`; says what else it looks like."""
+    try:
+        with reading(f"{path.name}: as {form}"):
+            yield
+    except DataError as error:
+        raise DataError(f"{error}{_other_form(path, form)}") from None
+
+
+def _other_form(path: Path, form: str) -> str:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError:
+        return ""
+    for signature, (found, advice) in _SIGNATURES.items():
+        if head.startswith(signature):
+            return "" if found == form else f". It looks like {advice}"
+    text = bool(head) and all(byte >= 32 or byte in b"\t\r\n" for byte in head)
+    return ". It looks like text: save its table with numpy.savez, for `kind: npz`" * text
 
 
 class ArrayFile(ABC):
@@ -164,7 +202,7 @@ class Hdf5File(ArrayFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with reading(f"{self.name}: as HDF5"):
+        with opening(path, "HDF5"):
             self._file = h5py.File(path, "r")
 
     @override

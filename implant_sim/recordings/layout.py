@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from typing_extensions import override
 
 from implant_sim.recordings import attached
@@ -24,6 +24,10 @@ from sbtt_models.signals import Recording
 from sbtt_models.spec import DataError
 
 __all__ = ["LayoutSource"]
+
+_TELLING, _FACTOR = 100, 8
+"""Spikes from which on their number speaks; a unit that is wrong is wrong by more than this
+factor (Hz or spikes/ms: 1,000; spikes in bins below 100 ms: more than 10)."""
 
 
 class LayoutSource(Layout):
@@ -45,12 +49,14 @@ class LayoutSource(Layout):
         pieces: list[Piece] = []
         continuous, widths = True, []
         with self._open(path) as file:
-            for group in _groups(self.group, file):
-                scope = Scope(self, file, group)
+            scopes = [Scope(self, file, group) for group in _groups(self.group, file)]
+            names = attached.condition_names(scopes)
+            for scope in scopes:
                 widths.append(scope.bin_width())
-                more, whole = _pieces(scope, widths[-1], len(pieces))
+                more, whole = _pieces(scope, widths[-1], len(pieces), names)
                 pieces += [_scanned(scope, piece) for piece in more]
                 continuous &= whole
+            _refuse_silence_and_units(scopes[0], pieces, widths[0])
         if max(widths) - min(widths) > 1e-9 * max(widths):
             raise DataError(
                 f"{path.name}: bins of {min(widths):g} s and of {max(widths):g} s; load groups "
@@ -68,6 +74,31 @@ class LayoutSource(Layout):
             file=path.name,
         )
         return assemble(draft, self.split, self.window_s)
+
+
+def _refuse_silence_and_units(scope: Scope, pieces: list[Piece], bin_s: float) -> None:
+    """Refuse behaviour that is known nowhere, and true rates that the counts contradict."""
+    layout = scope.layout
+    moved = [piece.behaviour for piece in pieces if piece.behaviour is not None]
+    known = any(np.isfinite(values).all(axis=1).any() for values in moved)
+    if layout.behaviour is not None and pieces and not known:
+        raise DataError(
+            f"{scope.where(layout.behaviour.data)}: no bin has a finite value in each of its "
+            "dimensions, so there is no behaviour to score; choose other `behaviour.columns`, "
+            "or leave out `behaviour`"
+        )
+    if layout.truth is None or layout.truth.rates is None:
+        return
+    expected = sum(float(p.rates_hz.sum()) * bin_s for p in pieces if p.rates_hz is not None)
+    found = sum(float(piece.counts.sum()) for piece in pieces)
+    if (
+        max(expected, found) > _TELLING
+        and not 1 / _FACTOR < (expected + 1) / (found + 1) < _FACTOR
+    ):
+        raise DataError(
+            f"{scope.where(layout.truth.rates)}: as rates in {layout.truth.unit} they make "
+            f"{expected:.3g} spikes, but the counts hold {found:.3g}; mend `truth.unit` or `bin`"
+        )
 
 
 def _scanned(scope: Scope, piece: Piece) -> Piece:
@@ -124,14 +155,17 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(n or 0), text) for text, n in re.findall(r"(\D*)(\d{0,18})", name)]
 
 
-def _pieces(scope: Scope, bin_s: float, offset: int) -> tuple[list[Piece], bool]:
+def _pieces(
+    scope: Scope, bin_s: float, offset: int, names: Shaped[np.ndarray, " name"] | None
+) -> tuple[list[Piece], bool]:
     """Trials or segments of one group, and whether they make up one continuous recording."""
     spec = scope.layout.events
     table = counts_table(scope, bin_s) if spec is None else events_table(scope, spec, bin_s)
     rows = table.rows
     if rows.starts.size == 0:
-        raise DataError(f"{scope.file.name}: no trials in group {scope.group!r}")
-    condition = attached.condition(scope, rows)
+        where = scope.where(scope.layout.segments or scope.layout.start or "")
+        raise DataError(f"{where}: lists no trials; leave it out for one long recording")
+    condition = attached.condition(scope, rows, names)
     columns = attached.columns(scope, table.counts.shape[1])
     moved = attached.behaviour(scope, table, bin_s)
     driven = attached.external(scope, table)

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from implant_sim.recordings import cutting
 from implant_sim.recordings.assemble import Draft, Piece, assemble
-from implant_sim.recordings.base import FileSplit, RecordingSource
+from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
 from implant_sim.recordings.files import ArrayFile, Hdf5File, digest, find
 from implant_sim.recordings.splits import Part
 from implant_sim.recordings.tensors import Tensors, behaviour_tensor, counts_tensor, three_axes
@@ -42,7 +42,7 @@ class LfadsSource(RecordingSource):
 
     kind: Literal["lfads_h5"] = "lfads_h5"
     path: Path
-    bin_s: Seconds = Field(alias="bin", gt=0, le=3600)
+    bin_s: Seconds = Field(alias="bin", gt=0, le=MAX_BIN_S)
     """The files do not hold it."""
     truth_unit: Literal["file", "Hz", "spikes/s", "spikes/ms", "spikes/bin"] = "file"
     """Unit of ``*_truth``. ``file``: truth = conversion_factor x spikes/bin, as LFADS has it."""

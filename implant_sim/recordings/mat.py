@@ -17,7 +17,7 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from implant_sim.recordings.files import ArrayFile, Hdf5File, reading
+from implant_sim.recordings.files import ArrayFile, Hdf5File, opening, reading
 from implant_sim.recordings.layout import LayoutSource
 from sbtt_models.spec import DataError, LimitError
 
@@ -76,7 +76,7 @@ class _OldMat(ArrayFile):
         self._arrays: dict[str, _Array] = {}
         import scipy.io  # a quarter of a second, and only this format needs it
 
-        with reading(f"{self.name}: as MATLAB file"):
+        with opening(path, "MATLAB file"):
             for name, shape, _ in scipy.io.whosmat(path):
                 check_size(tuple(shape), 8, f"{self.name}: {name}")
             tree = scipy.io.loadmat(path, struct_as_record=False)

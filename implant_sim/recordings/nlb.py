@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import Draft, Piece, assemble
-from implant_sim.recordings.base import FileSplit, RecordingSource
+from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
 from implant_sim.recordings.files import ArrayFile, Hdf5File, digest, find
 from implant_sim.recordings.lfads import NamedBehaviour
 from implant_sim.recordings.tensors import Tensors, behaviour_tensor, counts_tensor
@@ -36,7 +36,7 @@ class NlbSource(RecordingSource):
     """The evaluation target, where it is a file of its own: held-out spikes and behaviour."""
     group: str = ""
     """Folder of the target file, such as ``mc_maze_20``."""
-    bin_s: Seconds = Field(alias="bin", gt=0, le=3600)
+    bin_s: Seconds = Field(alias="bin", gt=0, le=MAX_BIN_S)
     heldout: bool = True
     """Whether the held-out channels are read."""
     behaviour: NamedBehaviour | None = None

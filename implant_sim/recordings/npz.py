@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from implant_sim.recordings.files import ArrayFile, reading
+from implant_sim.recordings.files import ArrayFile, opening
 from implant_sim.recordings.layout import LayoutSource
 from sbtt_models.spec import DataError
 
@@ -33,7 +33,7 @@ class _NpzFile(ArrayFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with reading(f"{self.name}: as NPZ"):
+        with opening(path, "NPZ"):
             self._zip = zipfile.ZipFile(path)
 
     @override
@@ -60,6 +60,11 @@ class _NpzFile(ArrayFile):
         if read is None:
             raise DataError(f"{self.where(name)}: NPY version {version} is not read; save it anew")
         shape, _, dtype = read(stream)
+        if dtype.hasobject:
+            raise DataError(
+                f"{self.where(name)}: holds pickled Python objects, which are never opened; save "
+                "it as an array of numbers (trials of unequal length: padded, with `length`)"
+            )
         check_size(shape, dtype.itemsize, self.where(name))
 
     @override

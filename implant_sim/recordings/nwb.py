@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from implant_sim.recordings import cutting, events, nwb_parts
 from implant_sim.recordings.assemble import Draft, Piece, assemble, check_size
-from implant_sim.recordings.base import FileSplit, RecordingSource
-from implant_sim.recordings.files import digest, find, reading
+from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
+from implant_sim.recordings.files import digest, find, opening, reading
 from implant_sim.recordings.splits import Part
 from sbtt_models.signals import Recording, as_counts
 from sbtt_models.spec import DataError, Seconds, Spec
@@ -60,7 +60,7 @@ class NwbSource(RecordingSource):
 
     kind: Literal["nwb"] = "nwb"
     path: Path
-    bin_s: Seconds = Field(0.02, alias="bin", gt=0, le=3600)
+    bin_s: Seconds = Field(0.02, alias="bin", gt=0, le=MAX_BIN_S)
     align: Align | None = None
     """None: whole trials, from ``start_time`` to ``stop_time``."""
     continuous: bool = False
@@ -95,7 +95,7 @@ class NwbSource(RecordingSource):
             raise DataError(
                 f"{path.name}: reading NWB needs pynwb: pip install 'implant-sim[nwb]'"
             ) from None
-        with reading(f"{path.name}: as NWB"), h5py.File(path, "r") as raw:
+        with opening(path, "HDF5"), h5py.File(path, "r") as raw:
             nwb_parts.refuse_links(raw, path.name)
         with (
             reading(f"{path.name}: as NWB"),

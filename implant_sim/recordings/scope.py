@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, Shaped
 
+from implant_sim.recordings.base import MAX_BIN_S
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.fields import Layout
 from implant_sim.recordings.files import ArrayFile
@@ -67,9 +68,9 @@ class Scope:
         if width is None:
             values = self.numbers(given).ravel()
             width = float(values[0]) if values.size == 1 else np.nan
-        if not 0 < width <= 3600:
+        if not 0 < width <= MAX_BIN_S:
             raise DataError(
                 f"{self.where(given)}: a bin width must be one number of seconds between 0 and "
-                f"3600, got {width!r}; write the width itself, as `bin: 50 ms`"
+                f"{MAX_BIN_S:g}, got {width!r}; write the width itself, as `bin: 50 ms`"
             )
         return width

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Shaped
 
-from implant_sim.recordings import cutting, traces
+from implant_sim.recordings import attached, cutting, traces
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.scope import Scope, Table
 from sbtt_models.signals import as_counts
@@ -56,8 +56,9 @@ def _ordered(
         axes = scope.layout.axes
     if raw.ndim not in usual or sorted(axes) != sorted(usual[raw.ndim]):
         raise DataError(
-            f"{where}: has shape {raw.shape}, which cannot be read as ({', '.join(axes)}); "
-            "counts have axes bin and channel, or trial, bin and channel (see `axes`)"
+            f"{where}: has shape {raw.shape}, which cannot be read"
+            + (f" as {', '.join(axes)}" if axes else "")
+            + "; counts have axes bin and channel, or trial, bin and channel (see `axes`)"
         )
     if 0 in raw.shape:
         raise DataError(f"{where}: has shape {raw.shape}: nothing in it")
@@ -77,7 +78,9 @@ def _rows(scope: Scope, n_rows: int, trial_axis: tuple[int, int] | None) -> Rows
     if layout.segments is not None:
         rows = cutting.by_segment(read(layout.segments), n_rows, where(layout.segments))
     elif layout.trial is not None:
-        rows = cutting.by_label(read(layout.trial), n_rows, where(layout.trial))
+        labels = read(layout.trial)
+        labels = attached.as_text(labels) if labels.dtype.kind in "OS" else labels
+        rows = cutting.by_label(labels, n_rows, where(layout.trial))
     elif layout.start is not None and layout.length is not None:
         start, length = read(layout.start), read(layout.length)
         rows = cutting.by_length(start, length, n_rows, where(layout.start))

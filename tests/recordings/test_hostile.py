@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from implant_sim.recordings import AnyRecording
 from sbtt_models.spec import DataError, LimitError
@@ -93,7 +94,7 @@ def test_bad_counts(tmp_path, case, kind):
         ({"counts": GOOD}, {"group": "trial_*"}, r"no group 'trial_\*'"),
         ({"counts": np.array([b"a", b"b"])}, {}, "must hold numbers"),
         ({"counts": GOOD, "t": np.arange(4)}, {"condition": "t"}, "4 entries.*12 trials"),
-        ({"counts": GOOD, "t": np.full(12, 0.5)}, {"condition": "t"}, "whole numbers, got 0.5"),
+        ({"counts": GOOD, "t": np.full(12, np.nan)}, {"condition": "t"}, "whole numbers, got nan"),
         (
             {"counts": GOOD, "rates": np.ones((12, 5, 4))},
             {"truth": TRUTH},
@@ -196,6 +197,66 @@ def test_no_such_file_folder_text_empty(tmp_path, kind):
         source.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("made", "kind", "says"),
+    [
+        ("npz", "hdf5", "a zip archive: `kind: npz`"),
+        ("mat", "hdf5", "a MATLAB file: `kind: mat`"),
+        ("hdf5", "npz", "an HDF5 file: `kind: hdf5`"),
+        ("npz", "mat", "`kind: npz`"),
+        ("npy", "npz", "a single NumPy array: .*savez"),
+        ("gzip", "hdf5", "compressed by gzip: unpack it"),
+        ("csv", "hdf5", "looks like text: "),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, made, kind, says):
+    path = tmp_path / "a.h5"
+    if made == "npy":
+        np.save(tmp_path / "a.npy", GOOD)
+        path = tmp_path / "a.npy"
+    elif made == "gzip":
+        path.write_bytes(gzip.compress(b"anything"))
+    elif made == "csv":
+        path.write_text("unit 1;unit 2\n0;1\n")
+    else:
+        path = tmp_path / write(tmp_path, made, counts=GOOD)
+    refused(tmp_path, says, kind=kind, path=path.name)
+
+
+def test_a_link_that_leads_nowhere_is_not_offered_as_itself(tmp_path):
+    (tmp_path / "a.h5").symlink_to("gone.h5")
+    assert "did you mean" not in refused(tmp_path, "a link that leads to no file", path="a.h5")
+
+
+def test_a_bare_number_is_in_seconds_and_50_of_them_are_refused(tmp_path):
+    path = write(tmp_path, counts=GOOD, width=np.array(50.0))
+    refused(tmp_path, "width: .*between 0 and 10", path=path, bin="width")
+    with pytest.raises(ValidationError, match="a number alone is in seconds: `50 ms`, not `50`"):
+        TypeAdapter(AnyRecording).validate_python(
+            {"kind": "hdf5", "path": path, "counts": "counts", "bin": 50}
+        )
+
+
+def test_behaviour_that_is_nowhere_known_is_no_behaviour(tmp_path):
+    moved = np.full((*GOOD.shape[:2], 2), np.nan)
+    block = {"path": write(tmp_path, counts=GOOD, v=moved)}
+    refused(tmp_path, "no bin has a finite value", **block, behaviour={"data": "v", "unit": "m"})
+    moved[3, 1] = 1.0
+    write(tmp_path, counts=GOOD, v=moved)
+    load(tmp_path, **block, behaviour={"data": "v", "unit": "m"})
+
+
+@pytest.mark.parametrize(("unit", "right"), [("spikes/ms", True), ("Hz", False)])
+def test_true_rates_in_a_wrong_unit_are_refused(tmp_path, unit, right):
+    counts = np.ones((100, 20, 8), int)
+    rates = np.full(counts.shape, 0.05)  # spikes per ms, one in a bin of 20 ms
+    block = {"path": write(tmp_path, counts=counts, r=rates), "bin": "20 ms"}
+    if right:
+        load(tmp_path, **block, truth={"rates": "r", "unit": unit})
+    else:
+        refused(tmp_path, "r: as rates in Hz", **block, truth={"rates": "r", "unit": unit})
+
+
 def test_no_terminal_codes_in_errors(tmp_path):
     write(tmp_path, **{"\x1b]0;x\nnew line": GOOD})
     assert refused(tmp_path, "no data set").isprintable()
@@ -261,7 +322,7 @@ def test_a_huge_npz_header_is_not_read(tmp_path):
 def test_pickles_stay_shut(tmp_path):
     bomb = np.array([os.system], dtype=object)
     np.savez(tmp_path / "a.npz", counts=bomb)
-    refused(tmp_path, "cannot be read", kind="npz", path="a.npz")
+    refused(tmp_path, "counts: holds pickled Python objects", kind="npz", path="a.npz")
 
 
 def test_padding_cannot_blow_up(tmp_path):
@@ -284,7 +345,7 @@ FUZZ = """
 import sys, resource
 from pathlib import Path
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from implant_sim.recordings import AnyRecording
 from sbtt_models.spec import DataError, LimitError
 folder = Path(sys.argv[1])

@@ -257,7 +257,7 @@ def test_events_with_trials(tmp_path):
         ({"trial": "label", "segments": "seg"}, "one of segments, trial"),
         ({"start": "start"}, "`start` needs `length`"),
         ({"bin": "50 mV"}, "wrong dimension"),
-        ({"bin": "-1 ms"}, "between 0 and 3600"),
+        ({"bin": "-1 ms"}, "between 0 and 10 s"),
         ({"behaviour": {"data": "vel", "unit": "m", "time": "t"}}, "goes with `events`"),
         ({"truth": {"unit": "Hz"}}, "neither"),
         ({"count": "counts"}, "Extra inputs"),
@@ -290,3 +290,33 @@ def test_external_inputs_must_be_known_everywhere(h5):
     block = {"kind": "hdf5", "path": "a.h5", "counts": "counts", "bin": "bin_s", "trial": "label"}
     with pytest.raises(DataError, match=r"a\.h5: gap: 1 external inputs are NaN or infinite"):
         load(h5, **block, external={"data": "gap"})
+
+
+def _read(root, arrays, **block):
+    path = root / f"{len(list(root.iterdir()))}.h5"
+    write_h5(path, arrays)
+    return load(root, kind="hdf5", path=path.name, counts="counts", bin="50 ms", **block)
+
+
+def test_trials_and_conditions_may_be_called_by_text_or_fractions(tmp_path):
+    names = np.array([b"b", b"a", b"b", b"c"])
+    counts = np.arange(80).reshape(4, 5, 4)
+    by_axis = _read(
+        tmp_path, {"counts": counts, "angle": np.array([22.5, 0.0, 22.5, 45.0])}, condition="angle"
+    )
+    assert by_axis.condition.tolist() == [1, 0, 1, 2]
+    flat = {"counts": counts.reshape(20, 4), "label": np.repeat([b"t1", b"t2", b"t3", b"t4"], 5)}
+    by_text = _read(
+        tmp_path, flat | {"side": np.repeat(names, 5)}, trial="label", condition="side"
+    )
+    assert by_text.condition.tolist() == [1, 0, 1, 2]
+    assert (by_text.counts == counts).all()
+
+
+def test_the_same_condition_has_the_same_number_in_every_group(tmp_path):
+    counts = np.ones((5, 2), int)
+    sides = {"g1": b"left", "g2": b"right", "g3": b"left", "g4": b"up"}
+    arrays = {f"{g}/counts": counts for g in sides}
+    arrays |= {f"{g}/side": np.array([side]) for g, side in sides.items()}
+    found = _read(tmp_path, arrays, group="g*", condition="side", split={"by": "trials"})
+    assert found.condition.tolist() == [0, 1, 0, 2]
