@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from implant_sim import cli
@@ -220,3 +221,20 @@ def test_output_into_a_closed_pipe_is_quiet(tmp_path):
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )  # fmt: skip
     assert done.stderr == ""
+
+
+def test_inspect_a_file_and_what_a_scenario_makes_of_it(run, scenario, tmp_path):
+    np.savez(tmp_path / "a.npz", c=np.arange(60).reshape(20, 3), v=np.ones((20, 2)))
+    code, out, _ = run("inspect", "a.npz")
+    assert code == 0
+    assert "c     20 x 3  int64    0 to 59" in out
+    block = {"kind": "npz", "path": "a.npz", "counts": "c", "bin": "20 ms", "window": "20 ms"}
+    block |= {"behaviour": {"data": "v", "unit": "m/s"}, "split": {"by": "blocks"}}
+    code, out, err = run("inspect", scenario(recording=block), "--json")
+    assert (code, out) == (2, "")
+    assert "20 bins are too few" in err
+    np.savez(tmp_path / "a.npz", c=np.ones((400, 3), int), v=np.ones((400, 2)))
+    told = json.loads(run("inspect", scenario(recording=block), "--json")[1])
+    assert (told["channels"], told["mean_rate_hz"]) == (3, 50.0)
+    assert told["behaviour"] == "behaviour, 2 dimensions: 1 to 1; 1 to 1 m/s"
+    assert run("inspect", "b.npz")[0] == 2

@@ -10,7 +10,7 @@ import typer
 from implant_sim.cli import terminal
 from implant_sim.cli.command import OK, Debug, Json, ScenarioName, Set, app, faults_told
 
-__all__ = ["calibrate", "list_", "schedule", "schema", "silicon", "validate"]
+__all__ = ["calibrate", "inspect", "list_", "schedule", "schema", "silicon", "validate"]
 
 
 @app.command()
@@ -47,6 +47,34 @@ def validate(
         if as_json:
             terminal.print_json(checked)
     raise typer.Exit(code)
+
+
+@app.command()
+def inspect(
+    what: Annotated[
+        str, typer.Argument(metavar="FILE|SCENARIO", help="A recording's file, or a scenario.")
+    ],
+    set_: Set = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a file holds, array by array, or what a scenario makes of its recording."""
+    with faults_told(debug):
+        from implant_sim.study.inspecting import is_recording, listed, seen
+
+        if is_recording(what):
+            told = listed(what)
+            if as_json:
+                terminal.print_json(told)
+            else:
+                for entry in told:
+                    entry["shape"] = " x ".join(map(str, entry["shape"]))
+                terminal.print_table(["name", "shape", "dtype", "values", "unit"], told)
+        elif as_json:
+            terminal.print_json(seen(what, set_ or []))
+        else:
+            for name, value in seen(what, set_ or []).items():
+                terminal.say(f"{name}: {terminal.cell(value)}")
 
 
 @app.command()

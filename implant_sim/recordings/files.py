@@ -157,6 +157,22 @@ class ArrayFile(ABC):
         del group, name
         return None
 
+    def unit(self, name: str) -> str:
+        """What the file says an array is in; empty if nothing."""
+        del name
+        return ""
+
+    def outline(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and type of an array, without reading it where the format allows.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`.
+        """
+        array = self.read(name)
+        return array.shape, array.dtype
+
     def where(self, name: str) -> str:
         """File and data set, for errors."""
         return f"{self.name}: {name}"
@@ -265,6 +281,21 @@ class Hdf5File(ArrayFile):
                 if place is not None and name in place.attrs:
                     return float(place.attrs[name])
         return None
+
+    @override
+    def outline(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        with reading(self.where(name)):
+            item = self._follow(name)
+        if not isinstance(item, h5py.Dataset) or item.shape is None:
+            return super().outline(name)
+        return item.shape, item.dtype
+
+    @override
+    def unit(self, name: str) -> str:
+        with reading(self.where(name)):
+            item = self._follow(name)
+            found = [item.attrs[key] for key in ("units", "unit") if item and key in item.attrs]
+        return _plain(str(found[0]))[:40] if found else ""
 
     @override
     def close(self) -> None:

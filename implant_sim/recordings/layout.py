@@ -25,7 +25,7 @@ from sbtt_models.spec import DataError
 
 __all__ = ["LayoutSource"]
 
-_TELLING, _FACTOR = 100, 8
+_TELLING, _FACTOR = 10_000, 8
 """Spikes from which on their number speaks; a unit that is wrong is wrong by more than this
 factor (Hz or spikes/ms: 1,000; spikes in bins below 100 ms: more than 10)."""
 

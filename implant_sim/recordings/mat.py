@@ -21,7 +21,7 @@ from implant_sim.recordings.files import ArrayFile, Hdf5File, opening, reading
 from implant_sim.recordings.layout import LayoutSource
 from sbtt_models.spec import DataError, LimitError
 
-__all__ = ["MatSource"]
+__all__ = ["MatSource", "open_mat"]
 
 _Array = Shaped[np.ndarray, "..."]
 _MAX_DEPTH = 16
@@ -37,9 +37,14 @@ class MatSource(LayoutSource):
 
     @override
     def _open(self, path: Path) -> ArrayFile:
-        with reading(path.name):
-            modern = h5py.is_hdf5(path)
-        return _ModernMat(path) if modern else _OldMat(path)
+        return open_mat(path)
+
+
+def open_mat(path: Path) -> ArrayFile:
+    """Open a MATLAB file of either format."""
+    with reading(path.name):
+        modern = h5py.is_hdf5(path)
+    return _ModernMat(path) if modern else _OldMat(path)
 
 
 def _joined(cells: list[_Array], where: str) -> dict[str, _Array]:
@@ -131,6 +136,11 @@ class _OldMat(ArrayFile):
 
 class _ModernMat(Hdf5File):
     """MATLAB 7.3: HDF5 with axes in reverse, and cells as references."""
+
+    @override
+    def outline(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        shape, dtype = super().outline(name)
+        return shape[::-1], dtype
 
     @override
     def names(self) -> list[str]:

@@ -11,11 +11,11 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from implant_sim.recordings.files import ArrayFile, opening
+from implant_sim.recordings.files import ArrayFile, opening, reading
 from implant_sim.recordings.layout import LayoutSource
 from sbtt_models.spec import DataError
 
-__all__ = ["NpzSource"]
+__all__ = ["NpzFile", "NpzSource"]
 
 
 class NpzSource(LayoutSource):
@@ -25,10 +25,10 @@ class NpzSource(LayoutSource):
 
     @override
     def _open(self, path: Path) -> ArrayFile:
-        return _NpzFile(path)
+        return NpzFile(path)
 
 
-class _NpzFile(ArrayFile):
+class NpzFile(ArrayFile):
     """A NumPy archive, without pickled objects."""
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,12 @@ class _NpzFile(ArrayFile):
         with self._zip.open(f"{name}.npy") as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
 
-    def _check_header(self, stream: Any, name: str) -> None:
+    @override
+    def outline(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        with reading(self.where(name)), self._zip.open(f"{name}.npy") as stream:
+            return self._check_header(stream, name)
+
+    def _check_header(self, stream: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
         version = np.lib.format.read_magic(stream)
         read = {
             (1, 0): np.lib.format.read_array_header_1_0,
@@ -66,6 +71,7 @@ class _NpzFile(ArrayFile):
                 "it as an array of numbers (trials of unequal length: padded, with `length`)"
             )
         check_size(shape, dtype.itemsize, self.where(name))
+        return shape, dtype
 
     @override
     def close(self) -> None:

@@ -15,7 +15,7 @@ from implant_sim.study.find import is_file
 from implant_sim.study.tree import graft
 from implant_sim.study.yaml_loader import Node
 
-__all__ = ["WITH_PATHS", "absolute", "files_of", "from_here", "is_path_key", "missing"]
+__all__ = ["WITH_PATHS", "absolute", "files_of", "found", "from_here", "is_path_key", "missing"]
 
 WITH_PATHS = ("recording", "schedule")
 """Blocks that may name files."""
@@ -80,12 +80,13 @@ def _axes(block: Node, root: Path) -> Node:
 def _absolute(block: Node, root: Path) -> Node:
     for name, node in block.mapping.items():
         if is_path_key(name) and isinstance(node.value, str):
-            new = Node(str(_found(root, node.value)), node.place, node.key_place)
+            new = Node(str(found(root, node.value)), node.place, node.key_place)
             block = graft(block, (name,), new, name)
     return block
 
 
-def _found(root: Path, name: str) -> Path:
+def found(root: Path, name: str) -> Path:
+    """Where a relative path leads: beside the scenario, or to the folder of recordings."""
     beside, folder = root / name, os.environ.get("IMPLANT_SIM_DATA")
     if folder and not Path(name).is_absolute() and not is_file(beside):
         known = Path(folder).absolute() / name

@@ -14,6 +14,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from implant_sim.recordings import AnyRecording
+from implant_sim.recordings.contents import contents
 from sbtt_models.spec import DataError, LimitError
 
 GOOD = np.random.default_rng(0).poisson(1.0, (12, 5, 3))
@@ -393,3 +394,28 @@ def test_mutated_files_raise_data_errors_only(tmp_path):
 def test_many_mutated_files(tmp_path):
     for seed in range(1, 11):
         fuzz(tmp_path, seed, 200)
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "npz", "mat"])
+def test_contents_of_a_file(tmp_path, kind):
+    path = tmp_path / write(tmp_path, kind, counts=GOOD, v=np.array([[0.5, np.nan], [2.0, -1.0]]))
+    found = {entry.name: entry for entry in contents(path)}
+    assert set(found) == {"counts", "v"}
+    assert (found["counts"].shape, found["counts"].dtype) == (GOOD.shape, "int64")
+    assert found["counts"].values == f"0 to {GOOD.max()}"
+    assert (found["v"].shape, found["v"].values) == ((2, 2), "-1 to 2, 1 not finite")
+
+
+def test_contents_tell_units_and_go_on_after_what_cannot_be_read(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object), b=np.arange(3))
+    assert ["pickled" in entry.values for entry in contents(tmp_path / "a.npz")] == [True, False]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = [1.0]
+        file["x"].attrs["units"] = "m/s"
+        file["t"] = [b"left", b"right"]
+        file.create_dataset("huge", (10**6, 10**6), np.int8)
+        file["loop"] = h5py.SoftLink("/loop")
+    found = {entry.name: (entry.values, entry.unit) for entry in contents(tmp_path / "a.h5")}
+    assert found["x"] == ("1 to 1, whole", "m/s")
+    assert found["t"] == ("left, right", "")
+    assert found["huge"] == ("large, not read", "")
