@@ -61,7 +61,7 @@ def quick(scenario, repeat, *_) -> Outcome:
 
 
 def study(points: int, base=TINY):
-    from implant_sim.study.scenario import load
+    from implant_sim.study.load import load
 
     return load({**base, "repeats": points})
 
@@ -137,7 +137,7 @@ def resume(place: Path) -> None:
 def search(place: Path) -> None:
     """Hardware alone, drawn at random: what a thousand more points take."""
     from implant_sim.study import coordinate as c
-    from implant_sim.study.scenario import load
+    from implant_sim.study.load import load
 
     took = []
     for turn, points in enumerate((500, 500, 1500)):  # the first compiles and loads

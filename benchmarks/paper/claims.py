@@ -11,7 +11,7 @@ from typing import Any
 
 from implant_sim.hardware.components.radio import Ble, Uwb
 from implant_sim.study.budget import budgets
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 
 UNITS = {"kind": "poisson", "rate": "10 Hz", "duration": "60 s", "bin": "20 ms"}
 

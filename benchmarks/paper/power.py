@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 
 from implant_sim.report.style import COMPONENTS, LINES, MARKERS
 from implant_sim.study.budget import budgets
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 
 RECORDINGS = {
     "Lorenz": ("rate_r2_expected", "R² of rates, expected counts"),

@@ -24,7 +24,7 @@ import pandas as pd
 
 import sbtt_models
 from implant_sim.study.acquisition import acquisition
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.score import score
 from implant_sim.study.store import RunFolder
 from sbtt_models.decoders import TrialMixture

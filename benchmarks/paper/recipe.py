@@ -26,7 +26,7 @@ from plain import PlainAutoencoder
 
 import sbtt_models
 from implant_sim.study.acquisition import Acquisition, acquisition
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.score import score
 from sbtt_models.decoders import Autoencoder
 from sbtt_models.decoders.base import Fitted

@@ -23,7 +23,7 @@ import implant_sim
 from implant_sim import files
 from implant_sim.report import style
 from implant_sim.study.budget import budgets
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.yaml_loader import parse_file
 
 TARGETS = (0.6, 0.75)

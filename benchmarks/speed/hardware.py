@@ -34,7 +34,7 @@ import sys, time, resource
 import numpy as np
 from implant_sim.study.keys import DataKeys
 from implant_sim.study.offers import Offers
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 base = {
     "name": "large", "implant": "gated_uwb", "decoder": {"kind": "smoothing"},
     "recording": {"kind": "poisson", "channels": 65536, "rate": "10 Hz", "spread": 0.5,

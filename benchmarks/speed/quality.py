@@ -35,7 +35,7 @@ from plain import PlainAutoencoder, plain_loss  # noqa: E402
 
 import sbtt_models  # noqa: E402
 from implant_sim.study.acquisition import Acquisition, acquisition  # noqa: E402
-from implant_sim.study.scenario import Point, load  # noqa: E402
+from implant_sim.study.load import Point, load  # noqa: E402
 from sbtt_models import metrics  # noqa: E402
 from sbtt_models.batches import StreamOnDevice  # noqa: E402
 from sbtt_models.decoders import StateSpace  # noqa: E402

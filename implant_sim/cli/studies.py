@@ -27,7 +27,7 @@ from implant_sim.cli.terminal_search import found, print_answer, print_found
 if TYPE_CHECKING:
     import pandas as pd
 
-    from implant_sim.study.scenario import Study
+    from implant_sim.study.load import Study
 
 __all__ = ["ask", "energy", "report", "run"]
 
@@ -68,7 +68,7 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
 ) -> None:
     """Run one point, a sweep or a search; write the run folder and its report."""
     with faults_told(debug):
-        from implant_sim.study.scenario import load
+        from implant_sim.study.load import load
 
         study = load(scenario, [*(set_ or []), *([] if seed is None else [f"seed={seed}"])])
         terminal.print_skipped(study.skipped)
@@ -112,7 +112,7 @@ def energy(
         from implant_sim.hardware.kernels.compile import without_blas
         from implant_sim.study.budget import Shop, budgets
         from implant_sim.study.equal_power import settled
-        from implant_sim.study.scenario import load
+        from implant_sim.study.load import load
 
         without_blas()
         study = load(scenario, set_ or [])

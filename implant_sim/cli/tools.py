@@ -22,7 +22,7 @@ def validate(
 ) -> None:
     """Check scenarios without running them: all faults at once, with file:line:column."""
     with faults_told(debug):
-        from implant_sim.study.scenario import load
+        from implant_sim.study.load import load
         from sbtt_models.spec import SimError
 
         checked: list[dict[str, Any]] = []

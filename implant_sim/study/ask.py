@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from implant_sim.study.find import read_scenario
-from implant_sim.study.scenario import Study, load
+from implant_sim.study.load import Study, load
 from implant_sim.study.tree import assignment, get
 from sbtt_models.spec import SpecError
 
@@ -44,7 +44,7 @@ def asked(
     Raises
     ------
     SpecError
-        For a question that is none, and as :func:`~implant_sim.study.scenario.load`.
+        For a question that is none, and as :func:`~implant_sim.study.load.load`.
     """
     _, tree = read_scenario(scenario)
     kept: dict[str, Any] = {}

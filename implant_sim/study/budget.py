@@ -16,9 +16,9 @@ from implant_sim.hardware.verdict import judge
 from implant_sim.study.acquisition import waited_for
 from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.keys import DataKey, DataKeys
+from implant_sim.study.load import Point, Study
 from implant_sim.study.offers import Counted, Offers
 from implant_sim.study.rows import energy_rows, hardware_row, power_band
-from implant_sim.study.scenario import Point, Study
 from implant_sim.study.sweep import axes_text
 from sbtt_models.spec import SpecError
 

@@ -17,11 +17,11 @@ from implant_sim.study.claims import Claims
 from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.events import Event
 from implant_sim.study.keys import point_key
+from implant_sim.study.load import Study
 from implant_sim.study.progress import Progress
 from implant_sim.study.provenance import listed, now, provenance
 from implant_sim.study.reuse import Reprice
 from implant_sim.study.runner import Call, Runner
-from implant_sim.study.scenario import Study
 from implant_sim.study.search.answer import answer
 from implant_sim.study.search.found import write_found
 from implant_sim.study.search.loop import Evaluated, explore

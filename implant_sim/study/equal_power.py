@@ -17,7 +17,8 @@ from implant_sim.hardware.schedules.base import Budgeted
 from implant_sim.study.acquisition import waited_for
 from implant_sim.study.budget import Shop
 from implant_sim.study.expand import Skipped
-from implant_sim.study.scenario import Point, Scenario, Study
+from implant_sim.study.load import Point, Study
+from implant_sim.study.scenario import Scenario
 from sbtt_models.spec import SpecError
 
 __all__ = ["largest_within", "settled"]

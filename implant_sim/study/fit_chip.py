@@ -11,8 +11,8 @@ import yaml
 
 from implant_sim.files import write_text
 from implant_sim.hardware.chip_fit import Calibrated, calibrate
+from implant_sim.study.load import load
 from implant_sim.study.run import acquisition
-from implant_sim.study.scenario import load
 from implant_sim.study.yaml_loader import parse_file
 from sbtt_models.spec import SpecError, to_si
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from implant_sim.recordings.contents import contents
+from implant_sim.study.load import Overrides, load
 from implant_sim.study.paths import found
-from implant_sim.study.scenario import Overrides, load
 from sbtt_models.signals import Population, Recording
 
 __all__ = ["is_recording", "listed", "seen"]

@@ -13,7 +13,8 @@ from implant_sim.hardware.streaming import Need
 from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.base import Declared
 from implant_sim.study.duration import epoch_s
-from implant_sim.study.scenario import Scenario, Study
+from implant_sim.study.load import Study
+from implant_sim.study.scenario import Scenario
 from sbtt_models.spec import LimitError
 
 __all__ = [

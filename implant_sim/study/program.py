@@ -13,7 +13,7 @@ from implant_sim.hardware import export, intan
 from implant_sim.hardware.acquire import plan
 from implant_sim.hardware.grid import Grid
 from implant_sim.study.keys import stage_seed
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.withhold import hold_out
 from sbtt_models.spec import SpecError
 

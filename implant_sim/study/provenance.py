@@ -11,7 +11,7 @@ from typing import Any
 
 import implant_sim
 from implant_sim.study.keys import code_digest, data_files
-from implant_sim.study.scenario import Study
+from implant_sim.study.load import Study
 from implant_sim.study.store import SCHEMA, Entry
 
 __all__ = ["listed", "now", "provenance"]

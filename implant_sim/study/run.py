@@ -18,10 +18,11 @@ from implant_sim.study.beginning import Beginning
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.equal_power import settled
 from implant_sim.study.keys import stage_seed
+from implant_sim.study.load import Overrides, load
 from implant_sim.study.rescore import scored
 from implant_sim.study.reuse import decoded_detail, hardware_of, notes_of, reprice
 from implant_sim.study.rows import energy_rows
-from implant_sim.study.scenario import Overrides, Scenario, load
+from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import Outcome
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Progress
 from sbtt_models.signals import MaskedStream

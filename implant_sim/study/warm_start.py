@@ -12,7 +12,7 @@ from sbtt_models.spec import Spec, SpecError, measure
 from sbtt_models.training import Training
 
 if TYPE_CHECKING:
-    from implant_sim.study.scenario import Point
+    from implant_sim.study.load import Point
 
 __all__ = ["WarmStart", "starts_of"]
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.yaml_loader import parse, parse_file
 from sbtt_models.spec import LimitError, SimError, SpecError, to_si
 

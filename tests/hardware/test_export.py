@@ -14,8 +14,8 @@ from hypothesis.extra.numpy import arrays
 from implant_sim import cli
 from implant_sim.hardware import export, intan
 from implant_sim.hardware.acquire import acquire, plan
+from implant_sim.study.load import load
 from implant_sim.study.run import acquisition
-from implant_sim.study.scenario import load
 from sbtt_models.spec import DataError, SpecError
 from tests.hardware import hw
 from tests.hardware.test_schedules import steps

@@ -18,7 +18,7 @@ from implant_sim.report.load import load_run
 from implant_sim.report.priced import counted, shared, swings
 from implant_sim.report.summary import summarise
 from implant_sim.study.budget import budgets
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.store import Entry, Outcome, RunFolder
 from implant_sim.study.tables import write_tables
 

@@ -19,7 +19,7 @@ from implant_sim.study import engines, limits
 from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.keys import point_key, stage_seed
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
 from sbtt_models.spec import LimitError, SpecError
 from tests.study import study_fakes
@@ -115,7 +115,7 @@ SCRIPT = """
     import sys
     from pathlib import Path
     from implant_sim.study.coordinate import Options, coordinate
-    from implant_sim.study.scenario import load
+    from implant_sim.study.load import load
     from tests.study import study_fakes
     sweep = {"schedule.bandwidth": [1, 2, 3, 4]}
     study = load(study_fakes.tiny(repeats=int(sys.argv[2]), sweep=sweep))

@@ -18,7 +18,7 @@ from implant_sim.study import engines, runner
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.engines import on_dask
 from implant_sim.study.events import read_events
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
 from sbtt_models.spec import SpecError
 from tests.study import study_fakes
@@ -86,7 +86,7 @@ def test_the_real_pipeline_is_equal_on_every_engine(tmp_path, log, kind):
         from implant_sim.study import engines
         from implant_sim.study.coordinate import Options, coordinate
         from implant_sim.study.run import simulate
-        from implant_sim.study.scenario import load
+        from implant_sim.study.load import load
         from tests.study import study_fakes
         study = load(study_fakes.tiny(repeats=2, sweep={"schedule.bandwidth": [1, 2, 3]}))
         choice = engines.Choice(sys.argv[2])
@@ -128,7 +128,7 @@ def test_ray_outlives_trouble_and_lets_no_stranger_in(tmp_path, log):
         from pathlib import Path
         from implant_sim.study import engines
         from implant_sim.study.coordinate import Options, coordinate
-        from implant_sim.study.scenario import load
+        from implant_sim.study.load import load
         from tests.study import study_fakes
         sweep = {"schedule.bandwidth": [1, 2, 3, 4]}
         study = load(study_fakes.tiny(sweep=sweep, time_limit="2 s"))
@@ -174,7 +174,7 @@ def test_two_coordinators_share_the_work(tmp_path, log):
         import sys
         from pathlib import Path
         from implant_sim.study.coordinate import Options, coordinate
-        from implant_sim.study.scenario import load
+        from implant_sim.study.load import load
         from tests.study import study_fakes
         sweep = {"schedule.bandwidth": [1, 2, 3, 4]}
         study = load(study_fakes.tiny(repeats=5, sweep=sweep))

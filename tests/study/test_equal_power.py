@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from implant_sim.study.budget import budgets
 from implant_sim.study.coordinate import entries_of
 from implant_sim.study.equal_power import largest_within, settled
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
 from sbtt_models.spec import DataError, SpecError
 from tests.study.study_fakes import tiny

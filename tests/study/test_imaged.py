@@ -14,7 +14,7 @@ from implant_sim.cli import app
 from implant_sim.report import build
 from implant_sim.study.acquisition import acquisition
 from implant_sim.study.arrays import read
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from sbtt_models.spec import DataError, SpecError
 
 TREE = {

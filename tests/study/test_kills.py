@@ -20,8 +20,8 @@ from implant_sim import files
 from implant_sim.study import engines
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.events import read_events
+from implant_sim.study.load import load
 from implant_sim.study.run import simulate
-from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
 from sbtt_models import atomic
 from sbtt_models.spec import SimError
@@ -67,7 +67,7 @@ def start(out, name, repeats, jobs=2):
         from pathlib import Path
         from implant_sim.study.coordinate import Options, coordinate
         from implant_sim.study.run import simulate
-        from implant_sim.study.scenario import load
+        from implant_sim.study.load import load
         from tests.study import study_fakes
         from tests.study.study_fakes import brief
         sweep = {{"schedule.bandwidth": [1, 2, 3, 4]}}

@@ -8,7 +8,8 @@ import pytest
 from pydantic import model_validator
 
 from implant_sim.study import points as expanding
-from implant_sim.study.scenario import Scenario, load
+from implant_sim.study.load import load
+from implant_sim.study.scenario import Scenario
 from sbtt_models.spec import SimError
 
 BASE = {

@@ -13,9 +13,9 @@ from implant_sim.study.acquisition import acquisition
 from implant_sim.study.budget import budgets
 from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.keys import data_key, point_key
+from implant_sim.study.load import load
 from implant_sim.study.reuse import reprice, siblings
 from implant_sim.study.run import simulate
-from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
 from sbtt_models.spec import SpecError
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from implant_sim.study.coordinate import Options, coordinate
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.search.found import FOUND
 from implant_sim.study.search.prune import Pruner
 from implant_sim.study.search.spec import Pruning

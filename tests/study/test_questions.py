@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from implant_sim.cli import app
 from implant_sim.study.budget import budgets
 from implant_sim.study.coordinate import Options, coordinate
+from implant_sim.study.load import load
 from implant_sim.study.read_axes import axis_of
 from implant_sim.study.rows import HARDWARE
-from implant_sim.study.scenario import load
 from implant_sim.study.search.bisect import Bisection
 from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.tree import as_node

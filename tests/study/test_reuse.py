@@ -9,9 +9,9 @@ from implant_sim.study import reuse
 from implant_sim.study.claims import Claims
 from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.engines.base import Task
+from implant_sim.study.load import load
 from implant_sim.study.queue import Queue
 from implant_sim.study.run import simulate
-from implant_sim.study.scenario import load
 from implant_sim.study.store import Entry, RunFolder
 from tests.study.study_fakes import tiny
 

@@ -12,8 +12,8 @@ from implant_sim.study.arrays import read
 from implant_sim.study.budget import budgets
 from implant_sim.study.coordinate import entries_of
 from implant_sim.study.keys import code_digest
+from implant_sim.study.load import load
 from implant_sim.study.run import acquisition, simulate
-from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
 from implant_sim.study.tables import RESULTS
 from implant_sim.study.worker import Job, work

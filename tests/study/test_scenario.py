@@ -9,7 +9,8 @@ import pytest
 
 from implant_sim.study.catalog import catalog, json_schema
 from implant_sim.study.find import shipped
-from implant_sim.study.scenario import Scenario, load
+from implant_sim.study.load import load
+from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import RunFolder
 from implant_sim.study.sweep import MAX_RUNS
 from implant_sim.study.yaml_loader import parse_file

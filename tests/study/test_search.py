@@ -9,8 +9,8 @@ import pytest
 
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.engines.base import Finished
+from implant_sim.study.load import load
 from implant_sim.study.read_axes import axis_of
-from implant_sim.study.scenario import load
 from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
 from implant_sim.study.search.propose import Sampled

@@ -13,7 +13,7 @@ import pytest
 
 from implant_sim.study import engines
 from implant_sim.study.coordinate import Options, coordinate
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.search.found import FOUND
 from tests.study import study_fakes
 from tests.study.test_search import scored

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from implant_sim.study.expression import parse_condition
-from implant_sim.study.scenario import load
+from implant_sim.study.load import load
 from implant_sim.study.sweep import plan_of
 from implant_sim.study.tree import as_node
 from sbtt_models.spec import LimitError, SpecError

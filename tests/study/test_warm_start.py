@@ -17,9 +17,9 @@ from implant_sim.study.acquisition import acquisition
 from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.keys import code_digest, stage_seed
 from implant_sim.study.limits import predict
+from implant_sim.study.load import load
 from implant_sim.study.reuse import reprice, siblings
 from implant_sim.study.run import simulate
-from implant_sim.study.scenario import load
 from implant_sim.study.store import RunFolder
 from implant_sim.study.worker import Job, work
 from sbtt_models.spec import DivergedError, SpecError

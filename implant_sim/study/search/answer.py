@@ -8,7 +8,7 @@ from typing import Any
 from implant_sim.study.axes import Choice
 from implant_sim.study.budget import Shop
 from implant_sim.study.expand import labels_of
-from implant_sim.study.scenario import Study
+from implant_sim.study.load import Study
 from implant_sim.study.search.bisect import Bisection
 from implant_sim.study.search.limiting import changes, rooms
 from implant_sim.study.search.loop import Evaluated

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from implant_sim import files
-from implant_sim.study.scenario import Study
+from implant_sim.study.load import Study
 from implant_sim.study.sealed import jsonable
 from implant_sim.study.search.answer import best_of
 from implant_sim.study.search.front import hypervolume, knee, non_dominated

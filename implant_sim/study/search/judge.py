@@ -11,8 +11,9 @@ from implant_sim.study.axes import Choice
 from implant_sim.study.budget import Budget, Shop, budgets
 from implant_sim.study.expand import labels_of
 from implant_sim.study.keys import point_key
+from implant_sim.study.load import Point, Study
 from implant_sim.study.runner import Runner
-from implant_sim.study.scenario import Point, Scenario, Study
+from implant_sim.study.scenario import Scenario
 from implant_sim.study.search.propose import Proposal
 from implant_sim.study.search.prune import Pruner, short_of
 from implant_sim.study.search.space import Space

@@ -16,8 +16,9 @@ from implant_sim.study.axes import Choice
 from implant_sim.study.budget import Shop, budgets
 from implant_sim.study.expand import put
 from implant_sim.study.expression import Condition
+from implant_sim.study.load import Point, Study
 from implant_sim.study.rows import HARDWARE
-from implant_sim.study.scenario import Point, Scenario, Study
+from implant_sim.study.scenario import Scenario
 from implant_sim.study.search.space import LIMITS, Space
 from implant_sim.study.search.verdict import room_of
 from implant_sim.study.yaml_loader import Node

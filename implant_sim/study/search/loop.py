@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from implant_sim.study.budget import Shop
+from implant_sim.study.load import Study
 from implant_sim.study.runner import Runner
-from implant_sim.study.scenario import Study
 from implant_sim.study.search.judge import Evaluated, Judge
 from implant_sim.study.search.propose import Proposer
 from implant_sim.study.search.space import Space
