@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sbtt_models import atomic
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 __all__ = [
     "WriteError",

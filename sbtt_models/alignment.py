@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sbtt_models.errors import DataError
 from sbtt_models.means import channel_rates, smoothed_rates
 from sbtt_models.nets.base import Network
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError
 
 __all__ = ["Alignment"]
 

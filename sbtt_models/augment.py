@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sbtt_models.batches import StreamOnDevice
+from sbtt_models.errors import DataError
 from sbtt_models.nets.coins import random_bits, threshold
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError
 from sbtt_models.training import Training
 
 __all__ = [

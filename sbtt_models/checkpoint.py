@@ -15,7 +15,7 @@ from typing import Any
 
 from sbtt_models import kept
 from sbtt_models.atomic import TEMPORARY
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 
 __all__ = ["Checkpoints", "State"]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _KEPT = 2**30  # [bytes]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sbtt_models.decoders.base import Adapt, DecoderSpec, Fitted, Progress, Setting
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.training import Training
 
 __all__ = ["fit", "refuse_nothing_observed"]

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from sbtt_models import atomic
-from sbtt_models.spec import DataError, SimError
+from sbtt_models.errors import DataError, SimError
 
 __all__ = [
     "Arrays",

@@ -16,12 +16,12 @@ from sbtt_models.augment import Augmentation
 from sbtt_models.batches import Batch, StreamOnDevice
 from sbtt_models.checkpoint import Checkpoints, State
 from sbtt_models.decoders.base import NeuralSpec, Progress, Setting
+from sbtt_models.errors import DataError, DivergedError
 from sbtt_models.learning_rate import LearningRate
 from sbtt_models.nets.base import Inferred, Network
 from sbtt_models.objective import Objective
 from sbtt_models.resume import Randomness, optimiser_arrays, put_back, weights_of
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError, DivergedError
 from sbtt_models.trained import FittedNetwork
 from sbtt_models.training import Training
 from sbtt_models.validation import JUDGED, Samples, Validation

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sbtt_models.checkpoint import State
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 from sbtt_models.tuning import Tuning
 
 __all__ = ["Generations", "Member", "smoothed_loss"]

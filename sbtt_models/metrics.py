@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = [
     "LOG_FLOOR",

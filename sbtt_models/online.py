@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Shaped
 from typing_extensions import override
 
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 
 __all__ = ["Online", "Step", "WindowStep", "refuse_long_wait"]
 

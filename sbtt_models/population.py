@@ -13,11 +13,11 @@ from typing_extensions import override
 
 from sbtt_models.checkpoint import Checkpoints, State
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Progress, Setting
+from sbtt_models.errors import DivergedError, SpecError
 from sbtt_models.fitting import refuse_nothing_observed
 from sbtt_models.members import Generations, Member, smoothed_loss
 from sbtt_models.resume import digest_of_stream, flat
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DivergedError, SpecError
 from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning, changed
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from sbtt_models import kept
 from sbtt_models.decoders.base import NeuralSpec, Setting
+from sbtt_models.errors import DataError
 from sbtt_models.nets.base import Network
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError
 from sbtt_models.training import Training
 
 __all__ = [

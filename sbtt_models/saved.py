@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from sbtt_models import kept
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 if TYPE_CHECKING:
     from sbtt_models.decoders.base import DecoderSpec, Fitted

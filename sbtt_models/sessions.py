@@ -20,10 +20,10 @@ from jaxtyping import Float32, Int, Shaped
 from sbtt_models.alignment import Alignment
 from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.device import seeded
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.fitting import fit
 from sbtt_models.online import Online
 from sbtt_models.signals import MaskedStream, Split
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.trained import FittedNetwork
 from sbtt_models.training import Training
 from sbtt_models.windows import window_of

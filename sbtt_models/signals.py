@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32, Shaped
 
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = [
     "Behaviour",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from sbtt_models.spec import DivergedError
+from sbtt_models.errors import DivergedError
 
 __all__ = ["apply", "inverse_positive", "log_det", "symmetric", "times"]
 

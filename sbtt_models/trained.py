@@ -14,13 +14,13 @@ from sbtt_models.batches import StreamOnDevice
 from sbtt_models.causal import causal_rates, steps_of, whole_rates
 from sbtt_models.decoders.base import Adapt, Fitted, NeuralSpec
 from sbtt_models.device import device_of, threads
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.inference import Inference
 from sbtt_models.nets.base import Network
 from sbtt_models.online import Online
 from sbtt_models.resume import weights_of
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.visible import refuse_hiding, visible
 from sbtt_models.windows import cut, stitch
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sbtt_models.spec import Fraction, Spec
+from sbtt_models.spec import Spec
+from sbtt_models.units import Fraction
 
 __all__ = ["Plateau", "Training"]
 

@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from sbtt_models.decoders.base import DecoderSpec
-from sbtt_models.spec import Spec, SpecError
+from sbtt_models.errors import SpecError
+from sbtt_models.spec import Spec
 from sbtt_models.training import Training
 
 __all__ = ["Range", "Tuning", "changed"]

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sbtt_models.decoders.base import NeuralSpec
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import SpecError
 
 __all__ = ["refuse_hiding", "rescaled", "visible"]
 

@@ -58,7 +58,7 @@ class TerminatedError(BaseException):
 @contextmanager
 def faults_told(debug: bool) -> Iterator[None]:
     """Errors become lines on stderr and an exit status."""
-    from sbtt_models.spec import SimError
+    from sbtt_models.errors import SimError
 
     try:
         yield

@@ -23,7 +23,7 @@ def validate(
     """Check scenarios without running them: all faults at once, with file:line:column."""
     with faults_told(debug):
         from implant_sim.study.load import load
-        from sbtt_models.spec import SimError
+        from sbtt_models.errors import SimError
 
         checked: list[dict[str, Any]] = []
         code = OK

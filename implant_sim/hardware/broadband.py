@@ -16,7 +16,7 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.kernels import voltage as kernels
 from implant_sim.hardware.physics.sampled_noise import process
 from implant_sim.hardware.trains import SpikeTrains
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Broadband", "Excerpt", "simulate", "voltage"]
 

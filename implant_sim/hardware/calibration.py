@@ -15,8 +15,8 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.link import send
 from implant_sim.hardware.schedules.base import Calibration, Groups, Plan
 from implant_sim.hardware.sense import Clock, sense
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import Recording, within
-from sbtt_models.spec import SpecError
 
 __all__ = ["calibration_data", "with_calibration", "with_dense_trials"]
 

@@ -13,7 +13,7 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.noise import noise_budget
 from implant_sim.hardware.physics.sampled_noise import band_correlation
 from implant_sim.hardware.physics.waveform import filtered_spike
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["PHASES", "Channel", "Shape", "channel"]
 

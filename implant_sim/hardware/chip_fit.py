@@ -15,7 +15,7 @@ from implant_sim.hardware.energy import price
 from implant_sim.hardware.implant import COMPONENTS, Implant
 from implant_sim.hardware.parameters import Parameter, parameter, parameters, spread_of, with_value
 from implant_sim.hardware.parameters import scaled as scaled_by
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["TOTAL", "Calibrated", "Fitted", "calibrate"]
 

@@ -12,7 +12,7 @@ from implant_sim.hardware.channel import Channel, channel
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.physics import detection as physics
 from implant_sim.hardware.physics.crossing import event_probability
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Detection", "amplitudes_v", "detection", "detects", "mean_probability"]
 

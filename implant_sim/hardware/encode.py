@@ -16,7 +16,7 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.kernels import coding
 from implant_sim.hardware.physics.coding import huffman_lengths, rice_lengths, table_bits
 from implant_sim.hardware.physics.information import binary_entropy_bit
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Encoded", "Values", "encode", "encode_values"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from implant_sim.hardware.activity import Action, Activity, priced_as
 from implant_sim.hardware.components.base import SourceKind
 from implant_sim.hardware.implant import COMPONENTS, Implant, Priced
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["LOSSES", "Ledger", "Prices", "Row", "price", "priced"]
 

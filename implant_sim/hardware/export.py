@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from jaxtyping import Bool
 
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["from_intel_hex", "from_rom", "from_table", "intel_hex", "period", "rom", "table"]
 

@@ -12,8 +12,8 @@ from implant_sim.hardware.calibration import calibration_data
 from implant_sim.hardware.grid import Grid
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.schedules.base import Groups, Plan, View
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import Recording, within
-from sbtt_models.spec import SpecError
 
 __all__ = ["choice_actions", "lead_s", "view_of"]
 

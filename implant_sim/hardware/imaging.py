@@ -9,8 +9,8 @@ import numpy as np
 from implant_sim.hardware.activity import Activity
 from implant_sim.hardware.coverage import measure
 from implant_sim.hardware.schedules.base import Groups, Schedule, View
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import MaskedStream, Recording, within
-from sbtt_models.spec import SpecError
 
 __all__ = ["image"]
 

@@ -23,7 +23,8 @@ from implant_sim.hardware.components.spread import Spread, Spreads
 from implant_sim.hardware.components.supply import Limits, Overhead, Power
 from implant_sim.hardware.front_end import FrontEnd
 from implant_sim.hardware.physics.constants import CONSTANTS, Constants
-from sbtt_models.spec import Spec, SpecError
+from sbtt_models.errors import SpecError
+from sbtt_models.spec import Spec
 
 __all__ = ["COMPONENTS", "Implant", "Priced"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from implant_sim.hardware.components.base import Source
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 
 __all__ = ["CHIP_CHANNELS", "SLOTS", "convert", "from_rhd", "power_writes", "read", "rhd", "write"]
 

@@ -10,7 +10,7 @@ from implant_sim.hardware.components.base import Block, Component, Source
 from implant_sim.hardware.components.spread import SILICON, Spread
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.physics.converter import thermal_floor_j
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Parameter", "parameter", "parameters", "scaled", "spread_of", "with_value"]
 

@@ -15,8 +15,8 @@ from implant_sim.hardware.grid import Grid
 from implant_sim.hardware.kernels import list_counts, list_units
 from implant_sim.hardware.schedules.lists import Lists
 from implant_sim.hardware.sense import Rules, refuse_unsettled
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import Population
-from sbtt_models.spec import SpecError
 
 __all__ = ["Counts", "Drawn", "Payload", "Recorded"]
 

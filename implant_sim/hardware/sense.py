@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from implant_sim.hardware.activity import Action, actions_of
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.kernels import counting, exposure
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Clock", "Counted", "Rules", "Sensed", "front_end_actions", "refuse_unsettled", "sense"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["SpikeTrains"]
 

@@ -13,7 +13,7 @@ from implant_sim.hardware.activity import Action, Activity, priced_as
 from implant_sim.hardware.energy import LOSSES
 from implant_sim.hardware.implant import COMPONENTS, Implant
 from implant_sim.hardware.parameters import Parameter, parameter, scaled
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = [
     "Band",

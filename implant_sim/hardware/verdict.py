@@ -13,7 +13,7 @@ from implant_sim.hardware.heat import Heat, warm
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.physics.link_budget import ratio
 from implant_sim.hardware.physics.supply import battery_s
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Verdict", "judge"]
 

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Float32, Int32, Shaped
 
 from implant_sim.recordings import splits
 from implant_sim.recordings.base import FileSplit
+from sbtt_models.errors import DataError, LimitError
 from sbtt_models.signals import Behaviour, Recording, Split
-from sbtt_models.spec import DataError, LimitError
 
 __all__ = ["MAX_BYTES", "Draft", "Piece", "assemble", "check_size"]
 

@@ -12,7 +12,7 @@ from implant_sim.recordings.clocked import clock_s
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.fields import BehaviourField, ExternalField
 from implant_sim.recordings.scope import Scope, Table
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = [
     "behaviour",

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sbtt_models.signals import Recording
-from sbtt_models.spec import Fraction, Spec
+from sbtt_models.spec import Spec
+from sbtt_models.units import Fraction
 
 __all__ = ["MAX_BIN_S", "Declared", "FileSplit", "RecordingSource", "Shares"]
 

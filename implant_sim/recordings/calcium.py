@@ -20,7 +20,8 @@ from implant_sim.recordings.deconvolution import Rule, events_of
 from implant_sim.recordings.indicator import Indicator, calcium
 from implant_sim.recordings.scanning import bin_in_frame, scanned
 from sbtt_models.signals import Recording
-from sbtt_models.spec import Hertz, Seconds, Spec
+from sbtt_models.spec import Spec
+from sbtt_models.units import Hertz, Seconds
 
 __all__ = ["CalciumSource", "Deconvolution"]
 

@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 from implant_sim.recordings.files import ArrayFile, Hdf5File, find, reading
 from implant_sim.recordings.mat import open_mat
 from implant_sim.recordings.npz import NpzFile
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 __all__ = ["Entry", "contents"]
 

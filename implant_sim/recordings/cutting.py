@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from implant_sim.recordings.assemble import check_size
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = [
     "Rows",

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int32, Num, Shaped
 
 from implant_sim.recordings.assemble import check_size
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["bin_means", "bin_spikes", "check_times", "whole_bins"]
 

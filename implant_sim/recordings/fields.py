@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import override
 
 from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
-from sbtt_models.spec import Fraction, Hertz, Seconds, Spec, to_si
+from sbtt_models.spec import Spec
+from sbtt_models.units import Fraction, Hertz, Seconds, to_si
 
 __all__ = [
     "Axis",

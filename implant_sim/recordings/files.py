@@ -15,7 +15,7 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from sbtt_models.spec import DataError, LimitError
+from sbtt_models.errors import DataError, LimitError
 
 __all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near", "opening", "reading"]
 

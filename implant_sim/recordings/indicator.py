@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field, model_validator
 
-from sbtt_models.spec import Seconds, Spec
+from sbtt_models.spec import Spec
+from sbtt_models.units import Seconds
 
 __all__ = ["Indicator", "calcium"]
 

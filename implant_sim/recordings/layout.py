@@ -20,8 +20,8 @@ from implant_sim.recordings.files import ArrayFile, digest, find, near
 from implant_sim.recordings.scanning import bin_in_frame, scanned
 from implant_sim.recordings.scope import Scope
 from implant_sim.recordings.tables import counts_table
+from sbtt_models.errors import DataError
 from sbtt_models.signals import Recording
-from sbtt_models.spec import DataError
 
 __all__ = ["LayoutSource"]
 

@@ -16,8 +16,10 @@ from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
 from implant_sim.recordings.files import ArrayFile, Hdf5File, digest, find
 from implant_sim.recordings.splits import Part
 from implant_sim.recordings.tensors import Tensors, behaviour_tensor, counts_tensor, three_axes
+from sbtt_models.errors import DataError
 from sbtt_models.signals import Recording
-from sbtt_models.spec import DataError, Seconds, Spec
+from sbtt_models.spec import Spec
+from sbtt_models.units import Seconds
 
 __all__ = ["LfadsSource", "NamedBehaviour"]
 

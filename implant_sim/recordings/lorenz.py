@@ -20,7 +20,7 @@ from implant_sim.recordings.attractor import (
 )
 from implant_sim.recordings.base import Declared, FileSplit, RecordingSource, Shares
 from sbtt_models.signals import Recording, Split
-from sbtt_models.spec import Hertz, Seconds
+from sbtt_models.units import Hertz, Seconds
 
 __all__ = ["LorenzSource", "demo_latents"]
 

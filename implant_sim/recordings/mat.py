@@ -19,7 +19,7 @@ from typing_extensions import override
 from implant_sim.recordings.assemble import check_size
 from implant_sim.recordings.files import ArrayFile, Hdf5File, opening, reading
 from implant_sim.recordings.layout import LayoutSource
-from sbtt_models.spec import DataError, LimitError
+from sbtt_models.errors import DataError, LimitError
 
 __all__ = ["MatSource", "open_mat"]
 

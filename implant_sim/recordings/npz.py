@@ -13,7 +13,7 @@ from typing_extensions import override
 from implant_sim.recordings.assemble import check_size
 from implant_sim.recordings.files import ArrayFile, opening, reading
 from implant_sim.recordings.layout import LayoutSource
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["NpzFile", "NpzSource"]
 

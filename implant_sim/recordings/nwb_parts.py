@@ -16,7 +16,7 @@ from implant_sim.recordings.assemble import check_size
 from implant_sim.recordings.attached import as_text
 from implant_sim.recordings.events import check_times
 from implant_sim.recordings.files import near
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = [
     "Units",

@@ -11,7 +11,7 @@ from implant_sim.recordings.base import MAX_BIN_S
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.fields import Layout
 from implant_sim.recordings.files import ArrayFile
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["Scope", "Table"]
 

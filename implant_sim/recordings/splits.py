@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from implant_sim.recordings.base import FileSplit, Shares
+from sbtt_models.errors import DataError
 from sbtt_models.signals import Split
-from sbtt_models.spec import DataError
 
 __all__ = [
     "LONGEST_LAG_S",

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Shaped
 
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["Run", "clean", "load_run"]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from implant_sim.report.load import clean
-from sbtt_models.spec import to_si
+from sbtt_models.units import to_si
 
 __all__ = ["Axis", "Name", "name_points", "numeric", "read_axis"]
 

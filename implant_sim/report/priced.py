@@ -19,7 +19,7 @@ from implant_sim.report.load import Run
 from implant_sim.report.naming import numeric
 from implant_sim.report.summary import Point, Summary
 from implant_sim.study.load import load
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 __all__ = ["Counted", "Shared", "Swing", "counted", "shared", "swings"]
 

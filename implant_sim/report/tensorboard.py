@@ -7,7 +7,7 @@ from pathlib import Path
 
 from implant_sim import files
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 
 __all__ = ["write_histories"]
 

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from sbtt_models.errors import DataError
 from sbtt_models.signals import MaskedStream, Recording
-from sbtt_models.spec import DataError
 
 __all__ = ["collect", "pack", "read", "rounded"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from implant_sim.study.find import read_scenario
 from implant_sim.study.load import Study, load
 from implant_sim.study.tree import assignment, get
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["asked"]
 

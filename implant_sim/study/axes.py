@@ -15,7 +15,9 @@ from typing_extensions import override
 
 from implant_sim.study.faults import describe
 from implant_sim.study.yaml_loader import Node, Place, printable
-from sbtt_models.spec import Spec, SpecError, measure, to_si
+from sbtt_models.errors import SpecError
+from sbtt_models.spec import Spec
+from sbtt_models.units import measure, to_si
 
 __all__ = ["Axis", "Choice", "Label", "Listed", "Range", "Ranged", "axes_text", "listed", "ranged"]
 

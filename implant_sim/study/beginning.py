@@ -9,7 +9,7 @@ from typing import Any
 import sbtt_models
 from implant_sim.study.store import RunFolder
 from sbtt_models.decoders.base import Fitted
-from sbtt_models.spec import SimError, SpecError
+from sbtt_models.errors import SimError, SpecError
 
 __all__ = ["Beginning"]
 

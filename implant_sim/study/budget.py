@@ -20,7 +20,7 @@ from implant_sim.study.load import Point, Study
 from implant_sim.study.offers import Counted, Offers
 from implant_sim.study.rows import energy_rows, hardware_row, power_band
 from implant_sim.study.sweep import axes_text
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Budget", "Shop", "budgets"]
 

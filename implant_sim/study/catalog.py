@@ -17,7 +17,7 @@ from implant_sim.study.find import shipped
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.search.questions import AnyQuestion
 from sbtt_models.decoders import AnyDecoder
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["catalog", "json_schema", "members"]
 

@@ -20,7 +20,7 @@ from types import TracebackType
 import psutil
 
 from implant_sim import files
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 __all__ = ["Claims", "Owner"]
 

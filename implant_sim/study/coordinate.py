@@ -30,7 +30,7 @@ from implant_sim.study.seldom import Seldom
 from implant_sim.study.store import FINAL, Entry, RunFolder
 from implant_sim.study.tables import write_tables
 from implant_sim.study.worker import Simulate
-from sbtt_models.spec import SimError, SpecError
+from sbtt_models.errors import SimError, SpecError
 
 __all__ = ["Options", "coordinate", "entries_of"]
 

@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int32
 from pydantic import Field
 
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import Recording
-from sbtt_models.spec import Fraction, Spec, SpecError
+from sbtt_models.spec import Spec
+from sbtt_models.units import Fraction
 
 __all__ = ["Drift"]
 

@@ -19,7 +19,7 @@ from implant_sim.study.budget import Shop
 from implant_sim.study.expand import Skipped
 from implant_sim.study.load import Point, Study
 from implant_sim.study.scenario import Scenario
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["largest_within", "settled"]
 

@@ -18,7 +18,7 @@ from implant_sim.study.paths import absolute
 from implant_sim.study.points import Points
 from implant_sim.study.tree import get, graft, in_order, split_key
 from implant_sim.study.yaml_loader import Node, printable
-from sbtt_models.spec import LimitError, SimError, SpecError
+from sbtt_models.errors import LimitError, SimError, SpecError
 
 __all__ = ["Expander", "Skipped", "labels_of", "put"]
 

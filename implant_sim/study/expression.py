@@ -17,7 +17,8 @@ from itertools import pairwise
 from typing import Any, NoReturn, TypeAlias
 
 from implant_sim.study.yaml_loader import printable
-from sbtt_models.spec import SpecError, measure
+from sbtt_models.errors import SpecError
+from sbtt_models.units import measure
 
 __all__ = ["AllOf", "AnyOf", "Chain", "Condition", "Literal", "Name", "Not", "parse_condition"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from implant_sim.study.faults import nearest
 from implant_sim.study.tree import as_node, graft
 from implant_sim.study.yaml_loader import Node, parse_file, printable
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["is_file", "read_scenario", "shipped", "with_implant"]
 

@@ -14,7 +14,8 @@ from implant_sim.hardware.chip_fit import Calibrated, calibrate
 from implant_sim.study.load import load
 from implant_sim.study.run import acquisition
 from implant_sim.study.yaml_loader import parse_file
-from sbtt_models.spec import SpecError, to_si
+from sbtt_models.errors import SpecError
+from sbtt_models.units import to_si
 
 __all__ = ["fit_chip", "read_measured"]
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from implant_sim.study.ridge import folds, scaling
 from sbtt_models import metrics
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["GLM_ALPHAS", "GLM_COMPONENTS", "PoissonReadout", "fit_poisson"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from implant_sim import files
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 __all__ = ["Index", "Kept", "stamp_of"]
 

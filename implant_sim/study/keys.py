@@ -14,7 +14,8 @@ from implant_sim.hardware.components.base import Block
 from implant_sim.study.paths import WITH_PATHS, files_of, is_path_key
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import SCHEMA
-from sbtt_models.spec import DataError, Spec
+from sbtt_models.errors import DataError
+from sbtt_models.spec import Spec
 
 __all__ = [
     "DataKey",

@@ -15,7 +15,7 @@ from implant_sim.recordings.base import Declared
 from implant_sim.study.duration import epoch_s
 from implant_sim.study.load import Study
 from implant_sim.study.scenario import Scenario
-from sbtt_models.spec import LimitError
+from sbtt_models.errors import LimitError
 
 __all__ = [
     "Prediction",

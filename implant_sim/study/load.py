@@ -19,7 +19,7 @@ from implant_sim.study.tree import as_node, assignment, get, in_order
 from implant_sim.study.warm_start import starts_of
 from implant_sim.study.yaml_loader import Node, printable
 from sbtt_models.decoders.base import NeuralSpec
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Overrides", "Point", "Study", "load"]
 

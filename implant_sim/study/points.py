@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from implant_sim.study.tree import in_order, split_key
 from implant_sim.study.yaml_loader import Node
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 __all__ = ["Points"]
 

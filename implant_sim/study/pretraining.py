@@ -14,9 +14,11 @@ from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.hardware.schedules.file import FromFile
 from implant_sim.hardware.schedules.full import Full
 from sbtt_models.decoders.base import Adapt
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import MaskedStream, Recording, Split
-from sbtt_models.spec import Fraction, Seconds, Spec, SpecError
+from sbtt_models.spec import Spec
 from sbtt_models.training import Training
+from sbtt_models.units import Fraction, Seconds
 
 __all__ = ["DenseTrials", "Pretraining"]
 

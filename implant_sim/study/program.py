@@ -15,7 +15,7 @@ from implant_sim.hardware.grid import Grid
 from implant_sim.study.keys import stage_seed
 from implant_sim.study.load import load
 from implant_sim.study.withhold import hold_out
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Form", "program"]
 

@@ -10,7 +10,7 @@ from implant_sim.study.expression import Condition, parse_condition
 from implant_sim.study.faults import nearest
 from implant_sim.study.tree import split_key
 from implant_sim.study.yaml_loader import Node, printable
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Faults", "axis_of", "conditions_of", "zipped"]
 

@@ -18,9 +18,11 @@ from implant_sim.study.withhold import ScoreOptions
 from implant_sim.study.yaml_loader import printable
 from sbtt_models.decoders import AnyDecoder
 from sbtt_models.decoders.base import NeuralSpec
-from sbtt_models.spec import Seconds, Spec, SpecError
+from sbtt_models.errors import SpecError
+from sbtt_models.spec import Spec
 from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning
+from sbtt_models.units import Seconds
 
 __all__ = ["Scenario"]
 

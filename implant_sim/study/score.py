@@ -23,8 +23,8 @@ from implant_sim.study.withhold import (
     withheld_entries,
 )
 from sbtt_models import metrics
+from sbtt_models.errors import DataError
 from sbtt_models.signals import MaskedStream, Recording, within
-from sbtt_models.spec import DataError
 
 __all__ = [
     "HeldOut",

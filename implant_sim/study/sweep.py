@@ -16,7 +16,8 @@ from implant_sim.study.expression import Condition
 from implant_sim.study.faults import describe
 from implant_sim.study.read_axes import Faults, axis_of, conditions_of, zipped
 from implant_sim.study.yaml_loader import Node, printable
-from sbtt_models.spec import LimitError, Spec, SpecError
+from sbtt_models.errors import LimitError, SpecError
+from sbtt_models.spec import Spec
 
 __all__ = [
     "MAX_RUNS",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from implant_sim import files
 from implant_sim.study.store import Entry, RunFolder
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 __all__ = ["ENERGY", "EXTRA", "RESULTS", "Row", "csv", "read_points", "write_tables"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from implant_sim.study.yaml_loader import Node, Place, parse, printable
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["as_node", "assignment", "get", "graft", "in_order", "split_key"]
 

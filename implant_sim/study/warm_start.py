@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from sbtt_models.decoders.base import Adapt, NeuralSpec
-from sbtt_models.spec import Spec, SpecError, measure
+from sbtt_models.errors import SpecError
+from sbtt_models.spec import Spec
 from sbtt_models.training import Training
+from sbtt_models.units import measure
 
 if TYPE_CHECKING:
     from implant_sim.study.load import Point

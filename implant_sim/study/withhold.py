@@ -14,8 +14,10 @@ from jaxtyping import Bool, Int
 from pydantic import Field
 
 from sbtt_models import metrics
+from sbtt_models.errors import DataError
 from sbtt_models.signals import Recording
-from sbtt_models.spec import DataError, Fraction, Seconds, Spec
+from sbtt_models.spec import Spec
+from sbtt_models.units import Fraction, Seconds
 
 __all__ = ["HeldOut", "ScoreOptions", "hold_out", "recording_digest", "withheld_entries"]
 

@@ -18,7 +18,7 @@ from implant_sim.study.keys import code_digest
 from implant_sim.study.reuse import Reprice
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import FINAL, Entry, Outcome, RunFolder
-from sbtt_models.spec import DataError, DivergedError, SimError, SpecError
+from sbtt_models.errors import DataError, DivergedError, SimError, SpecError
 
 __all__ = ["Job", "Simulate", "give_up", "work"]
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Node", "Place", "parse", "parse_file", "printable"]
 

@@ -19,12 +19,13 @@ from sbtt_models.decoders.kalman import Kalman
 from sbtt_models.decoders.linear import FittedLinear
 from sbtt_models.decoders.poisson_lds import PoissonLDS
 from sbtt_models.decoders.state_space import StateSpace
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.lessons import guided, lessons, state_model, summary_teller
 from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError, Fraction, SpecError
 from sbtt_models.training import Training
+from sbtt_models.units import Fraction
 
 if TYPE_CHECKING:
     from sbtt_models.trained import FittedNetwork

@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.base import NeuralSpec
-from sbtt_models.spec import Fraction
+from sbtt_models.units import Fraction
 
 __all__ = ["Autoencoder"]
 

@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import Field
 
+from sbtt_models.errors import SpecError
 from sbtt_models.likelihoods import AnyLikelihood, Poisson
 from sbtt_models.online import Online
 from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import Spec, SpecError
+from sbtt_models.spec import Spec
 from sbtt_models.training import Training
 
 __all__ = ["Adapt", "DecoderSpec", "Fitted", "NeuralSpec", "Progress", "Setting"]

@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.decoders.priors import AnyPrior, Autoregressive, InitialPrior, Normal
-from sbtt_models.spec import Fraction, Spec
+from sbtt_models.spec import Spec
+from sbtt_models.units import Fraction
 
 __all__ = ["LFADS", "Controller", "InitialCondition"]
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.base import DecoderSpec, Setting
+from sbtt_models.errors import SpecError
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_fit import (
     WINDOW,
@@ -30,7 +31,6 @@ from sbtt_models.means import Moments, channel_rates
 from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import SpecError
 from sbtt_models.training import Training
 from sbtt_models.windows import cut, stitch
 

@@ -23,8 +23,8 @@ from sbtt_models.means import channel_rates, reach, smoothed_rates
 from sbtt_models.online import Online, WindowStep
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import Seconds
 from sbtt_models.training import Training
+from sbtt_models.units import Seconds
 
 __all__ = ["FittedSmoother", "Interpolation", "Smoothing", "smooth"]
 

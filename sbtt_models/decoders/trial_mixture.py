@@ -18,13 +18,13 @@ from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Setting
 from sbtt_models.decoders.lfads import LFADS
 from sbtt_models.decoders.state_space import StateSpace
 from sbtt_models.decoders.transformer import Transformer
+from sbtt_models.errors import DataError
 from sbtt_models.likelihoods import refuse_real
 from sbtt_models.means import channel_rates
 from sbtt_models.mixture import Mixture, MixtureStep
 from sbtt_models.online import Online, refuse_long_wait
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream, within
-from sbtt_models.spec import DataError
 from sbtt_models.training import Training
 from sbtt_models.windows import aligned, cut, pieces_of, stitch, window_of
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from implant_sim.study.load import load
 from implant_sim.study.yaml_loader import parse, parse_file
-from sbtt_models.spec import LimitError, SimError, SpecError, to_si
+from sbtt_models.errors import LimitError, SimError, SpecError
+from sbtt_models.units import to_si
 
 ROOT = Path(__file__).parents[2]
 VALID = """\
@@ -102,7 +103,7 @@ def test_little_memory_is_enough_to_refuse(tmp_path):
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from implant_sim.study.yaml_loader import parse_file\n"
-        "from sbtt_models.spec import SpecError\n"
+        "from sbtt_models.errors import SpecError\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 150_000_000,) * 2)\n"
         "for name in sys.argv[1:]:\n"

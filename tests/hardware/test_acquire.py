@@ -16,7 +16,7 @@ from implant_sim.hardware.energy import price
 from implant_sim.hardware.implant import COMPONENTS
 from implant_sim.hardware.link import send
 from implant_sim.hardware.verdict import judge
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.hardware import hw
 from tests.hardware.test_implant import SHIPPED, shipped
 

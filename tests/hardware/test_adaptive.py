@@ -19,8 +19,8 @@ from implant_sim.hardware.schedules.adaptive import Fading, InSteps, Turns, in_s
 from implant_sim.hardware.schedules.base import Adaptive, Groups, Policy
 from implant_sim.hardware.schedules.information import _MostInformative, _StateClock
 from implant_sim.hardware.schedules.linear_model import fit_linear_model
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import Recording, Split
-from sbtt_models.spec import SpecError
 from tests import naive
 from tests.hardware import hw
 

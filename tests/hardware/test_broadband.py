@@ -16,7 +16,7 @@ from implant_sim.hardware.detection import detection
 from implant_sim.hardware.kernels import voltage as kernels
 from implant_sim.hardware.noise import noise_budget
 from implant_sim.hardware.trains import SpikeTrains
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 from tests import naive
 from tests.hardware.test_detection import detector
 

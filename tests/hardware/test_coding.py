@@ -18,7 +18,7 @@ from implant_sim.hardware.physics.coding import (
     rice_lengths,
     table_bits,
 )
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests import naive
 from tests.hardware import hw
 

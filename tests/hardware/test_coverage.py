@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from implant_sim.hardware.coverage import gini, measure
 from implant_sim.hardware.verdict import judge
 from implant_sim.study.rows import hardware_row
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.hardware import hw
 from tests.hardware.test_kernels import MASKS
 

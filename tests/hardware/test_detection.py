@@ -18,7 +18,7 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.noise import noise_budget
 from implant_sim.hardware.physics import crossing, sampled_noise, waveform
 from implant_sim.hardware.physics import detection as physics
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.hardware import hw
 
 SPIKES = {

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from implant_sim.hardware.acquire import acquire, plan
 from implant_sim.hardware.kernels import exposure
 from implant_sim.hardware.schedules.base import Adaptive, Plan, Policy, Schedule
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import within
-from sbtt_models.spec import SpecError
 from tests import naive
 from tests.hardware import hw
 

@@ -16,7 +16,7 @@ from implant_sim.hardware import export, intan
 from implant_sim.hardware.acquire import acquire, plan
 from implant_sim.study.load import load
 from implant_sim.study.run import acquisition
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 from tests.hardware import hw
 from tests.hardware.test_schedules import steps
 from tests.study import study_fakes

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from implant_sim.hardware.imaging import image
 from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.recordings.calcium import CalciumSource
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 SCHEDULE = TypeAdapter(AnySchedule)
 

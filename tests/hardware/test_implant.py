@@ -21,7 +21,7 @@ from implant_sim.hardware.components.radio import AnyRadio
 from implant_sim.hardware.components.supply import Battery, Limits, Overhead, Power
 from implant_sim.hardware.implant import COMPONENTS, Implant
 from implant_sim.hardware.physics.constants import BODY
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.hardware import hw
 
 SHIPPED = sorted(p.name for p in files("scenarios").joinpath("implants").iterdir())

@@ -18,7 +18,7 @@ from implant_sim.hardware.link import _buffer_bit, _waiting_s, send
 from implant_sim.hardware.physics import link_budget, modulation, radio
 from implant_sim.hardware.physics.constants import BODY
 from implant_sim.hardware.physics.information import shannon_limit_j_bit
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests import naive
 from tests.hardware import hw
 

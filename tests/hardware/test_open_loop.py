@@ -16,7 +16,7 @@ from implant_sim.hardware.schedules.base import Groups
 from implant_sim.hardware.schedules.blocks import banks
 from implant_sim.hardware.schedules.low_discrepancy import spread_order
 from implant_sim.hardware.schedules.sharing import calibrated_weights, visit_rates
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 from tests import naive
 from tests.hardware import hw
 from tests.hardware.test_kernels import MASKS, SEEDS, wires

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from implant_sim.hardware.acquire import plan
 from implant_sim.hardware.schedules import AnySchedule, Plan, Schedule
+from sbtt_models.errors import SpecError
 from sbtt_models.signals import within
-from sbtt_models.spec import SpecError
 from tests.hardware import hw
 
 MEMBERS = {

@@ -15,7 +15,7 @@ from implant_sim.hardware.components.spread import SILICON
 from implant_sim.hardware.energy import price
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.physics.converter import thermal_floor_j
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.hardware import hw
 
 TENTH = 1.2815515655446004  # of a standard normal

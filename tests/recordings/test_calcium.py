@@ -16,7 +16,7 @@ from implant_sim.recordings.calcium import CalciumSource
 from implant_sim.recordings.deconvolution import Rule, deconvolve, events_of, noise_of
 from implant_sim.recordings.indicator import Indicator, calcium
 from implant_sim.recordings.scanning import bin_in_frame, scanned
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 HERE = Path()
 START, RULE = np.zeros(1, np.int64), Rule(kept=0.8, threshold=2.0)

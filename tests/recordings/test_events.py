@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from implant_sim.recordings import events, traces
 from implant_sim.recordings.fields import Fluorescence
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 
 @given(

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from implant_sim.recordings import AnyRecording
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 RNG = np.random.default_rng(0)
 

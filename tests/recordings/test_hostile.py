@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.contents import contents
-from sbtt_models.spec import DataError, LimitError
+from sbtt_models.errors import DataError, LimitError
 
 GOOD = np.random.default_rng(0).poisson(1.0, (12, 5, 3))
 TRUTH = {"rates": "rates", "unit": "Hz"}
@@ -348,7 +348,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from implant_sim.recordings import AnyRecording
-from sbtt_models.spec import DataError, LimitError
+from sbtt_models.errors import DataError, LimitError
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 block = {"kind": "hdf5", "path": "m.h5", "counts": "counts", "bin": "20 ms", "condition": "k"}

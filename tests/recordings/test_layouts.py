@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from implant_sim.hardware.acquire import acquire
 from implant_sim.hardware.schedules.full import Full
 from implant_sim.recordings import AnyRecording
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 from tests.hardware import hw
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from implant_sim.recordings import AnyRecording
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 pynwb = pytest.importorskip("pynwb")
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from scipy import stats
 
 from implant_sim.recordings.poisson import PoissonSource, draw
+from sbtt_models.errors import DataError, LimitError
 from sbtt_models.signals import within
-from sbtt_models.spec import DataError, LimitError
 
 GIVEN = {"channels": 40, "rate": "20 Hz", "duration": "120 s", "bin": "20 ms"}
 

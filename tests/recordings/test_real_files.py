@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 
 from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.lorenz import LorenzSource
+from sbtt_models.errors import DataError
 from sbtt_models.signals import Recording
-from sbtt_models.spec import DataError
 from tests.recordings.blocks import BLOCKS
 
 pytestmark = pytest.mark.data

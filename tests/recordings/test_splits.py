@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from implant_sim.recordings import splits
 from implant_sim.recordings.base import FileSplit, Shares
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 
 def shares(train=0.6, valid=0.15, test=0.25, **more):

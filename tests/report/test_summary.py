@@ -8,7 +8,7 @@ from implant_sim.report.load import clean, load_run
 from implant_sim.report.naming import name_points, read_axis
 from implant_sim.report.summary import summarise
 from implant_sim.report.tables import comparison, limits, quantity
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 from tests.report.made_up import STUDY, write_study
 
 

@@ -9,7 +9,7 @@ import pytest
 from implant_sim.report.tensorboard import write_histories
 from implant_sim.study.store import Entry, Outcome, RunFolder
 from implant_sim.study.tables import write_tables
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 
 HISTORY = [
     {"epoch": 1.0, "nll": 0.5, "valid_loss": 0.6},

@@ -8,10 +8,10 @@ import pytest
 import sbtt_models
 from sbtt_models.decoders import AugmentedLDS, PoissonLDS
 from sbtt_models.decoders.augmented_lds import FittedAugmented
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.lessons import lessons
 from sbtt_models.saved import save
 from sbtt_models.signals import Split
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import QUICK, SMALL, stream
 

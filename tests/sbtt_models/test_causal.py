@@ -8,8 +8,8 @@ import pytest
 import sbtt_models
 from sbtt_models.decoders import Autoencoder, Interpolation, Smoothing, StateSpace, Transformer
 from sbtt_models.decoders.base import DecoderSpec, Fitted
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.training import Training
 from sbtt_models.windows import up_to
 from tests.sbtt_models.test_decoders import SMALL, stream

@@ -14,7 +14,7 @@ import pytest
 import sbtt_models
 from sbtt_models import atomic, kept
 from sbtt_models.decoders import LFADS, Autoencoder
-from sbtt_models.spec import SimError, SpecError
+from sbtt_models.errors import SimError, SpecError
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import NEURAL, SMALL, stream
 

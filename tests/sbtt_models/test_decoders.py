@@ -28,11 +28,11 @@ from sbtt_models.decoders import (
 )
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.decoders.lfads import Controller, InitialCondition
+from sbtt_models.errors import DataError, DivergedError, SpecError
 from sbtt_models.losses import selective_loss
 from sbtt_models.nets.base import Inferred
 from sbtt_models.objective import Objective
 from sbtt_models.signals import MaskedStream, Split
-from sbtt_models.spec import DataError, DivergedError, SpecError
 from sbtt_models.training import Training
 
 SMALL = {

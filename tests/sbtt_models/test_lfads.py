@@ -13,11 +13,11 @@ from sbtt_models.decoders import LFADS
 from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.decoders.lfads import Controller, InitialCondition
 from sbtt_models.decoders.priors import AnyPrior, Autoregressive, Normal, StudentT
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.losses import selective_loss
 from sbtt_models.nets.priors import prior_of
 from sbtt_models.saved import load
 from sbtt_models.signals import MaskedStream, Split
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.trained import FittedNetwork
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import NEURAL, QUICK, SMALL, stream

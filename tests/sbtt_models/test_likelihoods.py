@@ -13,6 +13,7 @@ import sbtt_models
 from sbtt_models import metrics
 from sbtt_models.decoders import LFADS, Kalman, PoissonLDS
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
+from sbtt_models.errors import DataError
 from sbtt_models.likelihoods import (
     AnyLikelihood,
     Gamma,
@@ -26,7 +27,6 @@ from sbtt_models.means import Moments
 from sbtt_models.nets.likelihoods import PoissonHead
 from sbtt_models.saved import load
 from sbtt_models.signals import MaskedStream
-from sbtt_models.spec import DataError
 from tests.sbtt_models.test_decoders import NEURAL, QUICK, SMALL, stream
 
 ALL = {

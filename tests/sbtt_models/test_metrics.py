@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance, r2_score
 
 from sbtt_models import metrics
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 
 def counts_and_rates(seed: int = 0, shape: tuple[int, ...] = (6, 10, 4)):

@@ -10,9 +10,9 @@ import sbtt_models
 from sbtt_models import kept
 from sbtt_models.decoders import LFADS, StateSpace, TrialMixture
 from sbtt_models.decoders.trial_mixture import FittedTrialMixture
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.mixture import Mixture
 from sbtt_models.signals import MaskedStream, Split
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.training import Training
 from sbtt_models.windows import Windows, aligned, cut, pieces_of, stitch
 from tests.sbtt_models.test_decoders import QUICK, stream

@@ -13,7 +13,7 @@ import torch
 import sbtt_models
 from sbtt_models import kept
 from sbtt_models.decoders.base import Fitted
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import QUICK, SMALL, stream
 

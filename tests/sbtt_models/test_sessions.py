@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sbtt_models.alignment import Alignment
+from sbtt_models.errors import DataError, SpecError
 from sbtt_models.sessions import add_session, fit_sessions, join
 from sbtt_models.signals import MaskedStream, Split
-from sbtt_models.spec import DataError, SpecError
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import NEURAL, QUICK
 

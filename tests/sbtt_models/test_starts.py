@@ -5,7 +5,7 @@ import torch
 
 import sbtt_models
 from sbtt_models.decoders import Autoencoder, Kalman, Smoothing, Transformer, ZeroFilled
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import NEURAL, QUICK, SMALL, stream
 

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 import sbtt_models
 from sbtt_models.augment import Spikes, held_samples, jittered, shifted, thinned
 from sbtt_models.batches import Batch, StreamOnDevice
+from sbtt_models.errors import DataError
 from sbtt_models.learning_rate import LearningRate
 from sbtt_models.objective import Objective
-from sbtt_models.spec import DataError
 from sbtt_models.training import Plateau, Training
 from sbtt_models.validation import Validation
 from sbtt_models.visible import rescaled

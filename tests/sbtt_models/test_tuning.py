@@ -11,7 +11,7 @@ import sbtt_models
 from sbtt_models import population
 from sbtt_models.decoders import Kalman
 from sbtt_models.decoders.base import Setting
-from sbtt_models.spec import DivergedError, SpecError
+from sbtt_models.errors import DivergedError, SpecError
 from sbtt_models.train import advance
 from sbtt_models.training import Training
 from sbtt_models.tuning import Range, Tuning, changed

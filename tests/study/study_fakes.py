@@ -12,7 +12,7 @@ import numpy as np
 
 from implant_sim.study.engines.base import Engine
 from implant_sim.study.store import Outcome
-from sbtt_models.spec import DivergedError, SpecError
+from sbtt_models.errors import DivergedError, SpecError
 
 TINY = {
     "name": "tiny",

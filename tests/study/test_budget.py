@@ -27,8 +27,8 @@ from implant_sim.study.keys import DataKeys, data_key, price_key
 from implant_sim.study.load import load
 from implant_sim.study.offers import Offers
 from implant_sim.study.scenario import Scenario
+from sbtt_models.errors import LimitError
 from sbtt_models.signals import Recording
-from sbtt_models.spec import LimitError
 from tests.hardware import hw
 
 STUDY: dict[str, Any] = {

@@ -14,7 +14,7 @@ import pytest
 
 from implant_sim.study.claims import Claims
 from implant_sim.study.events import EVENTS, Events, read_events
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 ROOT = Path(__file__).parents[2]
 OTHER = """

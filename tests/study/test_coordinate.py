@@ -21,7 +21,7 @@ from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.keys import point_key, stage_seed
 from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import LimitError, SpecError
+from sbtt_models.errors import LimitError, SpecError
 from tests.study import study_fakes
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from implant_sim.study.engines import on_dask
 from implant_sim.study.events import read_events
 from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.study import study_fakes
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from implant_sim.study.coordinate import entries_of
 from implant_sim.study.equal_power import largest_within, settled
 from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 from tests.study.study_fakes import tiny
 
 RECORDING = {"kind": "lorenz", "channels": 12, "conditions": 1, "trials": 4, "bins": 20}

@@ -12,7 +12,7 @@ import pytest
 
 from implant_sim import files
 from sbtt_models import atomic
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 CALLS = ("write", "rename", "fsync")
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from implant_sim.cli import app
 from implant_sim.hardware.implant import Implant
 from implant_sim.study.fit_chip import read_measured
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 ONE = ["quickstart", "--set", "sweep=null"]
 

@@ -15,7 +15,7 @@ from implant_sim.report import build
 from implant_sim.study.acquisition import acquisition
 from implant_sim.study.arrays import read
 from implant_sim.study.load import load
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 
 TREE = {
     "name": "imaged",

@@ -24,7 +24,7 @@ from implant_sim.study.load import load
 from implant_sim.study.run import simulate
 from implant_sim.study.store import RunFolder
 from sbtt_models import atomic
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 from tests.study import study_fakes
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pydantic import model_validator
 from implant_sim.study import points as expanding
 from implant_sim.study.load import load
 from implant_sim.study.scenario import Scenario
-from sbtt_models.spec import SimError
+from sbtt_models.errors import SimError
 
 BASE = {
     "name": "sweep",

@@ -17,7 +17,7 @@ from implant_sim.study.load import load
 from implant_sim.study.reuse import reprice, siblings
 from implant_sim.study.run import simulate
 from implant_sim.study.store import RunFolder
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 SMALL: dict[str, Any] = {
     "name": "small",

@@ -11,7 +11,7 @@ from implant_sim.study.load import load
 from implant_sim.study.search.found import FOUND
 from implant_sim.study.search.prune import Pruner
 from implant_sim.study.search.spec import Pruning
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.study.study_fakes import quick, tiny
 from tests.study.test_search import inline, scored  # noqa: F401 - a fixture
 

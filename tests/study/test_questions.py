@@ -18,7 +18,7 @@ from implant_sim.study.rows import HARDWARE
 from implant_sim.study.search.bisect import Bisection
 from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.tree import as_node
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.study.study_fakes import tiny
 from tests.study.test_search import inline, scored  # noqa: F401 - a fixture
 

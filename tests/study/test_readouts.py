@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from implant_sim.study import ridge as ridge_room
 from implant_sim.study.glm import fit_poisson
 from implant_sim.study.ridge import RIDGE_ALPHAS, fit_ridge, folds
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 
 def make_case(seed: int = 0, n_trials: int = 12, n_bins: int = 20, n_channels: int = 5):

@@ -17,7 +17,7 @@ from implant_sim.study.run import acquisition, simulate
 from implant_sim.study.store import RunFolder
 from implant_sim.study.tables import RESULTS
 from implant_sim.study.worker import Job, work
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 SMALL = {
     "name": "small",

@@ -14,7 +14,7 @@ from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import RunFolder
 from implant_sim.study.sweep import MAX_RUNS
 from implant_sim.study.yaml_loader import parse_file
-from sbtt_models.spec import LimitError, SpecError
+from sbtt_models.errors import LimitError, SpecError
 
 TEXT = """\
 name: trial

@@ -7,8 +7,8 @@ import pytest
 
 from implant_sim.study import score as room
 from implant_sim.study.score import HeldOut, ScoreOptions, hold_out, score, withheld_entries
+from sbtt_models.errors import DataError
 from sbtt_models.signals import Behaviour, MaskedStream, Recording, Split, within
-from sbtt_models.spec import DataError
 
 
 def make_recording(seed: int = 0, n_trials: int = 40, n_channels: int = 12) -> Recording:

@@ -17,7 +17,7 @@ from implant_sim.study.search.propose import Sampled
 from implant_sim.study.search.spec import Sampler
 from implant_sim.study.store import RunFolder
 from implant_sim.study.tree import as_node
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 from tests.study.study_fakes import quick, tiny
 
 SEARCH = {

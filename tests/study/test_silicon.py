@@ -21,7 +21,7 @@ from implant_sim.hardware.physics.amplifier import nef_power_w
 from implant_sim.study.find import shipped
 from implant_sim.study.silicon import Chip, packaged, read, score
 from implant_sim.study.silicon.predict import predict, priors_for
-from sbtt_models.spec import DataError, LimitError
+from sbtt_models.errors import DataError, LimitError
 
 TEXT = files("implant_sim.study.silicon").joinpath("devices.csv").read_text("utf-8")
 ROWS = list(csv.DictReader(io.StringIO(TEXT)))

@@ -20,7 +20,7 @@ from implant_sim import files
 from implant_sim.study import arrays, tables
 from implant_sim.study.store import Entry, Outcome, RunFolder
 from sbtt_models import atomic
-from sbtt_models.spec import DataError
+from sbtt_models.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef0123"

@@ -10,7 +10,7 @@ from implant_sim.study.expression import parse_condition
 from implant_sim.study.load import load
 from implant_sim.study.sweep import plan_of
 from implant_sim.study.tree import as_node
-from sbtt_models.spec import LimitError, SpecError
+from sbtt_models.errors import LimitError, SpecError
 from tests.study.study_fakes import tiny
 
 BANDWIDTH = "schedule.bandwidth"

@@ -22,7 +22,7 @@ from implant_sim.study.reuse import reprice, siblings
 from implant_sim.study.run import simulate
 from implant_sim.study.store import RunFolder
 from implant_sim.study.worker import Job, work
-from sbtt_models.spec import DivergedError, SpecError
+from sbtt_models.errors import DivergedError, SpecError
 from tests.study import study_fakes
 
 WARM = {"axis": "schedule.bandwidth", "training": {"epochs": 1}}

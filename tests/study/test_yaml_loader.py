@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from implant_sim.study.yaml_loader import MAX_BYTES, MAX_DEPTH, parse, parse_file, printable
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 SPELLINGS = [
     ("5e-12", 5e-12), ("1e6", 1e6), ("1E6", 1e6), ("-1e-9", -1e-9), ("+2.5e+3", 2500.0),

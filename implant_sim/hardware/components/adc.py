@@ -15,7 +15,7 @@ from implant_sim.hardware.physics import converter as physics
 from implant_sim.hardware.physics import survey
 from implant_sim.hardware.physics.constants import Constants
 from implant_sim.hardware.physics.sampling import least_sampling_capacitance_f, lsb_v
-from sbtt_models.spec import Farads, Fraction, Hertz, Joules, Volts, Watts
+from sbtt_models.units import Farads, Fraction, Hertz, Joules, Volts, Watts
 
 __all__ = ["AnyAdc", "BaseAdc", "SarAdc", "SchreierAdc", "SurveyAdc", "WaldenAdc"]
 

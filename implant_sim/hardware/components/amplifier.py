@@ -14,7 +14,7 @@ from implant_sim.hardware.components.base import Component, Price, Source
 from implant_sim.hardware.physics import amplifier as physics
 from implant_sim.hardware.physics.constants import Constants
 from implant_sim.hardware.physics.noise import band_noise_v
-from sbtt_models.spec import Farads, Hertz, Joules, Seconds, Volts, Watts
+from sbtt_models.units import Farads, Hertz, Joules, Seconds, Volts, Watts
 
 __all__ = ["Amplifier", "AnyAmplifier", "MeasuredAmplifier", "NefAmplifier", "PefAmplifier"]
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from implant_sim.hardware.components.base import Block, Source
-from sbtt_models.spec import KelvinsPerWatt, Ohms, Seconds, SquareMetres, Volts
+from sbtt_models.units import KelvinsPerWatt, Ohms, Seconds, SquareMetres, Volts
 
 __all__ = ["Array"]
 

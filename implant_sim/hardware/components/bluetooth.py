@@ -13,7 +13,7 @@ from typing_extensions import override
 from implant_sim.hardware.components.base import Source
 from implant_sim.hardware.components.radio_base import Radio
 from implant_sim.hardware.components.radio_prices import PacketRadio
-from sbtt_models.spec import BitsPerSecond, Joules, Seconds, Watts
+from sbtt_models.units import BitsPerSecond, Joules, Seconds, Watts
 
 __all__ = ["Ble"]
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from implant_sim.hardware.components.base import Component, Price, Source
 from implant_sim.hardware.physics.constants import Constants
-from sbtt_models.spec import Joules
+from sbtt_models.units import Joules
 
 __all__ = ["Compression"]
 

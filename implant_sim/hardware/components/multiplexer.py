@@ -15,7 +15,7 @@ from implant_sim.hardware.components.base import Component, Price, Source
 from implant_sim.hardware.physics import multiplexer as physics
 from implant_sim.hardware.physics.constants import Constants
 from implant_sim.hardware.physics.skew import Grouping, adc_of, turn_of
-from sbtt_models.spec import Farads, Fraction, Joules, Ohms, Volts
+from sbtt_models.units import Farads, Fraction, Joules, Ohms, Volts
 
 __all__ = ["Multiplexer"]
 

@@ -23,7 +23,7 @@ from implant_sim.hardware.physics.link_budget import (
     ultrasound_loss_db,
 )
 from implant_sim.hardware.physics.modulation import Modulation
-from sbtt_models.spec import Hertz, Metres, Watts
+from sbtt_models.units import Hertz, Metres, Watts
 
 __all__ = ["AnyPath", "LinkBudget", "Path"]
 

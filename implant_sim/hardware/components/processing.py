@@ -21,7 +21,7 @@ from implant_sim.hardware.components.detectors import (
 )
 from implant_sim.hardware.physics.constants import Constants
 from implant_sim.hardware.physics.supply import digital_scale
-from sbtt_models.spec import Joules, Metres, Seconds, Volts, Watts
+from sbtt_models.units import Joules, Metres, Seconds, Volts, Watts
 
 __all__ = ["Processing"]
 

@@ -14,7 +14,7 @@ from implant_sim.hardware.components.bluetooth import Ble
 from implant_sim.hardware.components.radio_base import Radio
 from implant_sim.hardware.components.radio_prices import BitRadio, PacketRadio
 from implant_sim.hardware.physics.modulation import Modulation
-from sbtt_models.spec import BitsPerSecond, Joules, Seconds, Watts
+from sbtt_models.units import BitsPerSecond, Joules, Seconds, Watts
 
 __all__ = [
     "AnyRadio",

@@ -18,7 +18,7 @@ from implant_sim.hardware.components.path import AnyPath, LinkBudget, Path
 from implant_sim.hardware.physics.constants import BODY
 from implant_sim.hardware.physics.link_budget import decibel
 from implant_sim.hardware.physics.modulation import Modulation, bit_error_rate, required_eb_n0
-from sbtt_models.spec import BitsPerSecond, Fraction, Joules, Seconds, Watts
+from sbtt_models.units import BitsPerSecond, Fraction, Joules, Seconds, Watts
 
 __all__ = ["Airtime", "Radio"]
 

@@ -13,7 +13,8 @@ from implant_sim.hardware.components.base import Price
 from implant_sim.hardware.components.radio_base import Airtime, Radio
 from implant_sim.hardware.physics.constants import Constants
 from implant_sim.hardware.physics.radio import ble_packet
-from sbtt_models.spec import Joules, SpecError, Watts
+from sbtt_models.errors import SpecError
+from sbtt_models.units import Joules, Watts
 
 __all__ = ["BitRadio", "PacketRadio"]
 

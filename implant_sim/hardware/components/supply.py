@@ -13,7 +13,7 @@ from implant_sim.hardware.components.base import Block, Component, Price, Source
 from implant_sim.hardware.physics import exposure as physics
 from implant_sim.hardware.physics.constants import Constants
 from implant_sim.hardware.physics.supply import loss_per_joule
-from sbtt_models.spec import (
+from sbtt_models.units import (
     Bits,
     BitsPerSecond,
     Coulombs,

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from implant_sim.hardware.schedules.adaptive import Fading, InSteps, Scoring, in_steps
 from implant_sim.hardware.schedules.base import Adaptive, Groups, Policy, View
-from sbtt_models.spec import Seconds
+from sbtt_models.units import Seconds
 
 __all__ = ["Activity"]
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 from implant_sim.hardware.kernels import choosing
 from implant_sim.hardware.schedules.adaptive import Fading, Scoring
 from implant_sim.hardware.schedules.base import Adaptive, Groups, Policy, View
-from sbtt_models.spec import Fraction, Seconds
+from sbtt_models.units import Fraction, Seconds
 
 __all__ = ["Bandit"]
 

@@ -14,7 +14,9 @@ from typing_extensions import override
 
 from implant_sim.hardware.schedules.view import Calibration, Groups, View
 from implant_sim.hardware.schedules.wires import refuse_fixed_order
-from sbtt_models.spec import Fraction, Seconds, Spec, SpecError, Watts
+from sbtt_models.errors import SpecError
+from sbtt_models.spec import Spec
+from sbtt_models.units import Fraction, Seconds, Watts
 
 __all__ = [
     "Adaptive",

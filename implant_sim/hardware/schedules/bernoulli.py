@@ -10,7 +10,7 @@ from typing_extensions import override
 from implant_sim.hardware.kernels import patterns
 from implant_sim.hardware.schedules.base import Budgeted, Plan, View
 from implant_sim.hardware.schedules.wires import refuse_fixed_order
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Bernoulli"]
 

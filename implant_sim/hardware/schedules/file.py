@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from implant_sim.hardware.schedules.base import Plan, Schedule, View
 from implant_sim.hardware.schedules.wires import refuse_fixed_order, refuse_shared_wires
-from sbtt_models.spec import DataError, SpecError
+from sbtt_models.errors import DataError, SpecError
 
 __all__ = ["FromFile", "read_pattern"]
 

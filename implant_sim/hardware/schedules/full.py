@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from implant_sim.hardware.schedules.base import Plan, Schedule, View
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Full"]
 

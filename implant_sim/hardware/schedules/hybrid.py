@@ -14,7 +14,8 @@ from implant_sim.hardware.schedules import ranking
 from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Groups, Plan, View
 from implant_sim.hardware.schedules.random_subset import draw_subsets
 from implant_sim.hardware.schedules.wires import checked_channels, refuse_fixed_order
-from sbtt_models.spec import Fraction, SpecError
+from sbtt_models.errors import SpecError
+from sbtt_models.units import Fraction
 
 __all__ = ["Hybrid"]
 

@@ -14,7 +14,7 @@ from implant_sim.hardware.kernels import choosing
 from implant_sim.hardware.schedules.adaptive import Turns, in_steps
 from implant_sim.hardware.schedules.base import Adaptive, Groups, Policy, View
 from implant_sim.hardware.schedules.linear_model import LinearModel, fit_linear_model
-from sbtt_models.spec import Fraction
+from sbtt_models.units import Fraction
 
 __all__ = ["Information"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from implant_sim.hardware.schedules.adaptive import InSteps
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["LinearModel", "fit_linear_model"]
 

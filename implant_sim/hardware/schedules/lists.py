@@ -17,7 +17,7 @@ from implant_sim.hardware.schedules.low_discrepancy import LowDiscrepancy, _reor
 from implant_sim.hardware.schedules.random_subset import RandomSubset, _take
 from implant_sim.hardware.schedules.round_robin import RoundRobin
 from implant_sim.hardware.schedules.wires import refuse_fixed_order
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Lists", "lists_of"]
 

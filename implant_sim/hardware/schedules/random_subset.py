@@ -11,7 +11,7 @@ from typing_extensions import override
 from implant_sim.hardware.kernels import masks
 from implant_sim.hardware.schedules.base import Budgeted, Groups, Plan, View
 from implant_sim.hardware.schedules.wires import refuse_fixed_order
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["RandomSubset", "draw_subsets"]
 

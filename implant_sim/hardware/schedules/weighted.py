@@ -13,7 +13,8 @@ from implant_sim.hardware.kernels import patterns
 from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Plan, View
 from implant_sim.hardware.schedules.sharing import calibrated_weights, visit_rates
 from implant_sim.hardware.schedules.wires import refuse_fixed_order
-from sbtt_models.spec import Fraction, SpecError
+from sbtt_models.errors import SpecError
+from sbtt_models.units import Fraction
 
 __all__ = ["Weighted"]
 

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from implant_sim.hardware.schedules.base import Plan, Schedule, View
 from implant_sim.hardware.schedules.wires import refuse_fixed_order, refuse_shared_wires
-from sbtt_models.spec import Seconds, SpecError
+from sbtt_models.errors import SpecError
+from sbtt_models.units import Seconds
 
 __all__ = ["Windows"]
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 
 from implant_sim.hardware.kernels import patterns
 from implant_sim.hardware.schedules.view import View
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["checked_channels", "refuse_fixed_order", "refuse_shared_wires"]
 

@@ -45,7 +45,7 @@ class Choice:
         SpecError
             If the engine is not installed, does not take the address, or cannot be reached.
         """
-        from sbtt_models.spec import SpecError
+        from sbtt_models.errors import SpecError
 
         if self.kind == "local":
             if self.address is not None:

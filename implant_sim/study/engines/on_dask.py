@@ -16,7 +16,7 @@ from typing_extensions import override
 from implant_sim.study.engines import Crew
 from implant_sim.study.engines.base import Engine, Task
 from implant_sim.study.engines.guard import guarded
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Dask"]
 

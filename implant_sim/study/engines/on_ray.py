@@ -14,7 +14,7 @@ from implant_sim.study.engines import Crew
 from implant_sim.study.engines.base import DiedError, Engine, Task
 from implant_sim.study.engines.child import THREAD_LIMITS
 from implant_sim.study.engines.guard import guarded
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Ray"]
 

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from implant_sim.study.axes import Axis, Choice, Listed, Ranged
 from implant_sim.study.search.propose import Proposal, Proposer
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Bisection"]
 

@@ -19,7 +19,7 @@ from implant_sim.study.search.prune import Pruner, short_of
 from implant_sim.study.search.space import Space
 from implant_sim.study.search.verdict import mean_row, objectives_of, violation_of
 from implant_sim.study.store import Entry, Outcome, RunFolder
-from sbtt_models.spec import LimitError, SpecError
+from sbtt_models.errors import LimitError, SpecError
 
 __all__ = ["Evaluated", "Judge"]
 

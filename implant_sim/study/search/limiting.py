@@ -22,7 +22,8 @@ from implant_sim.study.scenario import Scenario
 from implant_sim.study.search.space import LIMITS, Space
 from implant_sim.study.search.verdict import room_of
 from implant_sim.study.yaml_loader import Node
-from sbtt_models.spec import SimError, measure
+from sbtt_models.errors import SimError
+from sbtt_models.units import measure
 
 __all__ = ["Change", "changes", "rooms"]
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from implant_sim.study.axes import Axis, Choice, Ranged
 from implant_sim.study.search.spec import Sampler
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["Proposal", "Proposer", "Sampled"]
 

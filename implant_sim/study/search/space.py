@@ -17,7 +17,8 @@ from implant_sim.study.search.propose import Proposer, Sampled
 from implant_sim.study.search.spec import Search
 from implant_sim.study.tree import as_node
 from implant_sim.study.yaml_loader import Node, printable
-from sbtt_models.spec import SpecError, measure
+from sbtt_models.errors import SpecError
+from sbtt_models.units import measure
 
 __all__ = ["LIMITS", "Space", "axes_of", "conditions_in"]
 

@@ -15,7 +15,7 @@ from implant_sim.study.expression import (
     Name,
     parse_condition,  # noqa: F401 - of the examples
 )
-from sbtt_models.spec import measure
+from sbtt_models.units import measure
 
 __all__ = ["mean_row", "number_of", "objectives_of", "room_of", "violation_of"]
 

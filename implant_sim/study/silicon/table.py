@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from implant_sim.study.yaml_loader import printable
-from sbtt_models.spec import DataError, LimitError
+from sbtt_models.errors import DataError, LimitError
 
 __all__ = ["SCOPES", "Chip", "packaged", "read"]
 

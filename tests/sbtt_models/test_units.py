@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from sbtt_models.spec import Joules, Seconds, Spec, Volts, to_si
+from sbtt_models.spec import Spec
+from sbtt_models.units import Joules, Seconds, Volts, to_si
 
 READ = [
     ("5 pJ", "J", 5e-12), ("5pJ", "J", 5e-12), ("1e-12 J", "J", 1e-12), (".5 nJ", "J", 5e-10),
