@@ -14,9 +14,10 @@ from jaxtyping import Float, Float32
 from pydantic import Field
 from typing_extensions import override
 
+from sbtt_models.counts import first_at
 from sbtt_models.errors import DataError
 from sbtt_models.means import Moments, channel_rates
-from sbtt_models.signals import MaskedStream, first_at
+from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import Spec
 
 __all__ = [

@@ -13,76 +13,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32, Shaped
 
+from sbtt_models.counts import first_at
+from sbtt_models.detector import Detector
 from sbtt_models.errors import DataError
 
-__all__ = [
-    "Behaviour",
-    "Detector",
-    "MaskedStream",
-    "Population",
-    "Recording",
-    "Split",
-    "as_counts",
-    "first_at",
-    "within",
-]
-
-_LEAST_TRUE = 0.05  # of a detector's counts
-MAX_COUNT = 100_000  # spikes in one bin; anything above is a broken file, not a neuron
+__all__ = ["Behaviour", "MaskedStream", "Recording", "Split", "within"]
 
 
 def within(lengths: Int[np.ndarray, " trial"], n_bins: int) -> Bool[np.ndarray, "trial bin"]:
     """Mark the bins that belong to each trial, not to its padding."""
     return np.arange(n_bins)[None, :] < lengths[:, None]
-
-
-def as_counts(values: Shaped[np.ndarray, "..."], where: str) -> Int32[np.ndarray, "..."]:
-    """Check that an array holds spike counts, and return it as int32.
-
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Numbers of any kind, any shape. [spikes/bin]
-    where : str
-        File and data set, for the error.
-
-    Raises
-    ------
-    DataError
-        For values that are not numbers, NaN, infinite, negative, fractional or above 100,000.
-    """
-    if values.dtype.kind not in "biuf":
-        raise DataError(f"{where}: counts must be numbers, got dtype {values.dtype}")
-    if values.dtype.kind == "f":
-        bad = ~np.isfinite(values)
-        if bad.any():
-            raise DataError(
-                f"{where}: {int(bad.sum())} of {values.size} counts are NaN or infinite (first at "
-                f"{first_at(bad)}); mark missing samples in a mask of their own ('observed')"
-            )
-        bad = values != np.round(values)
-        if bad.any():
-            raise DataError(
-                f"{where}: {int(bad.sum())} of {values.size} counts are fractional (first "
-                f"{float(values[bad].flat[0])!r} at {first_at(bad)}); give spikes per bin, not "
-                "rates"
-            )
-    bad = (values < 0) if values.dtype.kind in "if" else np.zeros(values.shape, bool)
-    if bad.any():
-        raise DataError(
-            f"{where}: {int(bad.sum())} counts are negative (first at {first_at(bad)})"
-        )
-    if values.size and float(values.max()) > MAX_COUNT:
-        raise DataError(
-            f"{where}: a count of {float(values.max()):g} in one bin exceeds {MAX_COUNT}; is this "
-            "data set really spikes per bin?"
-        )
-    return values.astype(np.int32)
-
-
-def first_at(bad: Bool[np.ndarray, "..."]) -> tuple[int, ...]:
-    """Index of the first entry that is True."""
-    return tuple(int(i[0]) for i in np.nonzero(bad))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,67 +162,6 @@ class Recording:
             for name in ("recorded", "rates_hz", "expected")
         }
         return replace(self, counts=self.counts[:, :, channels], **cut)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Population:
-    """A recording of independent Poisson channels that has not been drawn.
-
-    The count of a bin and a channel is a function of seed, bin and channel alone, so that who
-    needs few of them draws few.
-    """
-
-    name: str
-    bin_s: float
-    lengths: Int[np.ndarray, " trial"]
-    """Bins of each trial; the clock runs through all of them."""
-    mean: Float[np.ndarray, " channel"]
-    """Spikes of a channel in a bin."""
-    seed: np.uint64
-
-    @property
-    def n_channels(self) -> int:
-        """Channels, silent ones included."""
-        return len(self.mean)
-
-    @property
-    def most(self) -> int:
-        """The largest count that is ever drawn; beyond lie less than one in 1e16."""
-        mean = float(self.mean.max())
-        return int(np.ceil(mean + 10 * np.sqrt(mean) + 30))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detector:
-    """How many spikes a detector finds, and how many it imagines: known to the receiver.
-
-    A full bin of a channel that fires `rate` times is expected to give
-    ``probability * rate + false_per_bin`` counts.
-    """
-
-    probability: Float[np.ndarray, " channel"]
-    """Share of the spikes that are found."""
-    false_per_bin: Float[np.ndarray, " channel"]
-    """False alarms expected in a full bin."""
-
-    def seen(
-        self, rates: Float32[np.ndarray, "trial bin channel"]
-    ) -> Float32[np.ndarray, "trial bin channel"]:
-        """Expected counts at the detector's output, for spikes per bin."""
-        return (rates * self.probability + self.false_per_bin).astype(np.float32)
-
-    def true(
-        self, counts: Float32[np.ndarray, "trial bin channel"]
-    ) -> Float32[np.ndarray, "trial bin channel"]:
-        """Spikes per bin, for expected counts at the output.
-
-        At least a twentieth of the counts are taken for spikes: a rate of exactly 0 would say that
-        a spike cannot be. A channel of which nothing is found tells nothing: 0.
-        """
-        found = np.maximum(counts - self.false_per_bin, _LEAST_TRUE * counts)
-        blind = self.probability <= 0
-        rates = np.where(blind, 0.0, found / np.where(blind, 1.0, self.probability))
-        return rates.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,8 +19,9 @@ from implant_sim.hardware.kernels.exposure import deliver, send_on_change
 from implant_sim.hardware.link import Sent, send
 from implant_sim.hardware.schedules.base import Calibration, Plan, Schedule, View
 from implant_sim.hardware.sense import Clock, Sensed, sense
+from sbtt_models.detector import Detector
 from sbtt_models.errors import SpecError
-from sbtt_models.signals import Detector, MaskedStream, Recording, within
+from sbtt_models.signals import MaskedStream, Recording, within
 
 __all__ = ["acquire", "plan", "summarise"]
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from implant_sim.hardware.implant import Implant
-from sbtt_models.signals import Detector, Recording
+from sbtt_models.detector import Detector
+from sbtt_models.signals import Recording
 
 __all__ = ["detect"]
 

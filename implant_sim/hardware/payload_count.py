@@ -16,7 +16,7 @@ from implant_sim.hardware.kernels import list_counts, list_units
 from implant_sim.hardware.schedules.lists import Lists
 from implant_sim.hardware.sense import Rules, refuse_unsettled
 from sbtt_models.errors import SpecError
-from sbtt_models.signals import Population
+from sbtt_models.undrawn import Population
 
 __all__ = ["Counts", "Drawn", "Payload", "Recorded"]
 

@@ -29,8 +29,10 @@ from implant_sim.hardware.payload_count import Counts, Drawn, Payload, Recorded
 from implant_sim.hardware.schedules.base import Groups, Plan, Schedule, View
 from implant_sim.hardware.schedules.lists import Lists, lists_of
 from implant_sim.hardware.sense import Counted, Rules, front_end_actions
+from sbtt_models.detector import Detector
 from sbtt_models.errors import SpecError
-from sbtt_models.signals import Detector, Population, Recording, within
+from sbtt_models.signals import Recording, within
+from sbtt_models.undrawn import Population
 
 __all__ = ["Need", "Taken", "count", "take", "transmit"]
 

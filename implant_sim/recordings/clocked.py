@@ -10,8 +10,8 @@ from implant_sim.recordings.assemble import check_size
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.fields import EventsField
 from implant_sim.recordings.scope import Scope, Table
+from sbtt_models.counts import as_counts
 from sbtt_models.errors import DataError
-from sbtt_models.signals import as_counts
 
 __all__ = ["clock_s", "events_table"]
 

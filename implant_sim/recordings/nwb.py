@@ -16,8 +16,9 @@ from implant_sim.recordings.assemble import Draft, Piece, assemble, check_size
 from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
 from implant_sim.recordings.files import digest, find, opening, reading
 from implant_sim.recordings.splits import Part
+from sbtt_models.counts import as_counts
 from sbtt_models.errors import DataError
-from sbtt_models.signals import Recording, as_counts
+from sbtt_models.signals import Recording
 from sbtt_models.spec import Spec
 from sbtt_models.units import Seconds
 

@@ -14,7 +14,8 @@ from implant_sim.recordings import splits
 from implant_sim.recordings.assemble import WINDOW_S, Draft, Piece, assemble, check_size
 from implant_sim.recordings.base import Declared, FileSplit, RecordingSource, Shares
 from sbtt_models.errors import DataError
-from sbtt_models.signals import Population, Recording
+from sbtt_models.signals import Recording
+from sbtt_models.undrawn import Population
 from sbtt_models.units import Hertz, Seconds
 
 __all__ = ["PoissonSource", "draw"]

@@ -8,8 +8,8 @@ from jaxtyping import Shaped
 from implant_sim.recordings import attached, cutting, traces
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.scope import Scope, Table
+from sbtt_models.counts import as_counts
 from sbtt_models.errors import DataError
-from sbtt_models.signals import as_counts
 
 __all__ = ["counts_table"]
 

@@ -11,8 +11,8 @@ from implant_sim.recordings import traces
 from implant_sim.recordings.assemble import Piece
 from implant_sim.recordings.files import ArrayFile
 from implant_sim.recordings.splits import Part
+from sbtt_models.counts import as_counts
 from sbtt_models.errors import DataError
-from sbtt_models.signals import as_counts
 
 __all__ = ["Tensors", "behaviour_tensor", "counts_tensor"]
 

@@ -11,7 +11,8 @@ import numpy as np
 from implant_sim.recordings.contents import contents
 from implant_sim.study.load import Overrides, load
 from implant_sim.study.paths import found
-from sbtt_models.signals import Population, Recording
+from sbtt_models.signals import Recording
+from sbtt_models.undrawn import Population
 
 __all__ = ["is_recording", "listed", "seen"]
 

@@ -19,7 +19,8 @@ from implant_sim.study.acquisition import drifted
 from implant_sim.study.keys import DataKey, DataKeys, stage_seed
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import hold_out
-from sbtt_models.signals import Population, Recording
+from sbtt_models.signals import Recording
+from sbtt_models.undrawn import Population
 
 __all__ = ["Counted", "Offers"]
 

@@ -15,7 +15,8 @@ from implant_sim.hardware.implant import COMPONENTS, Implant
 from implant_sim.hardware.uncertainty import Band, PriceDraws, band_of, draw_prices
 from implant_sim.hardware.verdict import Verdict
 from sbtt_models import metrics
-from sbtt_models.signals import Population, Recording
+from sbtt_models.signals import Recording
+from sbtt_models.undrawn import Population
 
 __all__ = ["HARDWARE", "calibration_mean", "energy_rows", "hardware_row", "power_band"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from implant_sim.hardware.detect import detect
 from implant_sim.hardware.detection import amplitudes_v, detection
-from sbtt_models.signals import Detector
+from sbtt_models.detector import Detector
 from tests.hardware import hw
 
 FULL = {"kind": "full"}

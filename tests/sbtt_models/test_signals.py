@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sbtt_models.counts import as_counts
 from sbtt_models.errors import DataError
-from sbtt_models.signals import MaskedStream, Recording, Split, as_counts
+from sbtt_models.signals import MaskedStream, Recording, Split
 
 SPLIT = Split(np.array([0, 1]), np.array([2]), np.array([3]))
 
