@@ -199,13 +199,18 @@ def reprice(
     return Outcome(
         **own | {"row": row | {"decoded_by": sibling}},
         energy=energy_rows(got.ledger),
-        detail=told | {"notes": notes_of(got, beginning)},
+        detail=told | {"notes": notes_of(scenario, got, beginning)},
     )
 
 
-def notes_of(got: Acquisition, beginning: Beginning | None) -> list[str]:
+def notes_of(scenario: Scenario, got: Acquisition, beginning: Beginning | None) -> list[str]:
     """What the report says of a point."""
-    return [*got.activity.notes, *(() if beginning is None else (beginning.note(),))]
+    notes = [*got.activity.notes]
+    if beginning is not None:
+        notes.append(beginning.note())
+    if got.stream.external is not None and not scenario.decoder.hears_external:
+        notes.append(f"external inputs are not used by the decoder {scenario.decoder.kind}")
+    return notes
 
 
 def _copy(source: Path, names: Iterable[str], target: Path) -> None:

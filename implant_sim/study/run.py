@@ -94,7 +94,7 @@ def simulate(
     return Outcome(
         **found | {"row": row},
         energy=energy_rows(got.ledger),
-        detail=_detail(got, fitted, before, times, beginning)
+        detail=_detail(scenario, got, fitted, before, times, beginning)
         | decoded_detail(got, decoded, beginning)
         | ({"tuning": tuning} if tuning else {}),
     )
@@ -162,6 +162,7 @@ def _trained(fitted: Fitted, before: Fitted | None) -> dict[str, float]:
 
 
 def _detail(
+    scenario: Scenario,
     got: Acquisition,
     fitted: Fitted,
     before: Fitted | None,
@@ -175,7 +176,7 @@ def _detail(
         "history": [dict(line) for line in fitted.history],
         **({"pretraining_history": learned} if learned else {}),
         "sources": list(got.offered.held_in.sources),
-        "notes": notes_of(got, beginning),
+        "notes": notes_of(scenario, got, beginning),
         "held_out_channels": got.offered.channels.tolist(),
         # of this process so far: other points may have run in it before
         "peak_memory_b": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

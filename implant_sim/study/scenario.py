@@ -17,7 +17,6 @@ from implant_sim.study.warm_start import WarmStart
 from implant_sim.study.withhold import ScoreOptions
 from implant_sim.study.yaml_loader import printable
 from sbtt_models.decoders import AnyDecoder
-from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.errors import SpecError
 from sbtt_models.spec import Spec
 from sbtt_models.training import Training
@@ -110,10 +109,10 @@ class Scenario(Spec):
     def _may_be_pretrained(self) -> Scenario:
         if self.pretraining is None:
             return self
-        if not isinstance(self.decoder, NeuralSpec):
+        if not self.decoder.goes_on:
             raise ValueError(
                 f"pretraining: decoder {self.decoder.kind} does not go on from an earlier fit; "
-                "choose a network"
+                "choose a network, or trial_mixture"
             )
         if self.tuning is not None:
             raise ValueError("pretraining: a population is not pretrained; leave out tuning")

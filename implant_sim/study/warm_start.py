@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
-from sbtt_models.decoders.base import Adapt, NeuralSpec
+from sbtt_models.decoders.base import Adapt
 from sbtt_models.errors import SpecError
 from sbtt_models.spec import Spec
 from sbtt_models.training import Training
@@ -65,7 +65,7 @@ def starts_of(rule: WarmStart, points: Sequence[Point], together: Sequence[str])
         )
     groups: dict[tuple[tuple[str, Any], ...], dict[Any, list[int]]] = {}
     for point in points:
-        if not isinstance(point.scenario.decoder, NeuralSpec):
+        if not point.scenario.decoder.goes_on:
             continue
         others = tuple((k, v) for k, v in point.axes.items() if k not in {rule.axis, *together})
         values = groups.setdefault(others, {})

@@ -56,8 +56,8 @@ class Setting:
         """
         if self.start is not None:
             raise SpecError(
-                f"start: a {kind} decoder is fitted afresh, there is nothing to begin from; leave "
-                "start out"
+                f"start: a decoder of kind {kind} is fitted afresh, there is nothing to begin "
+                "from; leave start out"
             )
 
 
@@ -137,6 +137,16 @@ class DecoderSpec(Spec, ABC):
         """Later bins that an inference may use. [bins] None: all of its window or trial."""
         return self.lookahead_bins if self.causal else None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a fit may begin with the weights of an earlier one."""
+        return False
+
+    @property
+    def hears_external(self) -> bool:
+        """Whether external inputs of a stream are used."""
+        return False
+
     @abstractmethod
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         """Learn from the train trials of `stream`, stop or tune on its valid trials only."""
@@ -174,6 +184,11 @@ class NeuralSpec(DecoderSpec):
     def rescales(self) -> Literal["none", "dropout", "observed"]:
         """The rule of `rescale_input` that applies."""
         return self.rescale_input or ("none" if self.mask_input else "dropout")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a fit may begin with the weights of an earlier one: networks do."""
+        return True
 
     @property
     def one_way(self) -> bool:

@@ -69,6 +69,11 @@ class LFADS(NeuralSpec):
     external: Literal["generator", "controller", "both", "none"] = "generator"
     """Where the external inputs of a stream go, if it has any."""
 
+    @property
+    @override
+    def hears_external(self) -> bool:
+        return self.external != "none"
+
     @override
     def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:
         from sbtt_models.nets.lfads import LFADSNetwork

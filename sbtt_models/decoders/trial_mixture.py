@@ -73,6 +73,16 @@ class TrialMixture(DecoderSpec):
             )
         return self
 
+    @property
+    @override
+    def goes_on(self) -> bool:
+        return True
+
+    @property
+    @override
+    def hears_external(self) -> bool:
+        return self.network.hears_external
+
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         refuse_real("trial_mixture", stream)

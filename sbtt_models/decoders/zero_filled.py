@@ -44,6 +44,16 @@ class ZeroFilled(DecoderSpec):
             )
         return self
 
+    @property
+    @override
+    def goes_on(self) -> bool:
+        return True
+
+    @property
+    @override
+    def hears_external(self) -> bool:
+        return self.network.hears_external
+
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         share = np.ones(stream.n_channels)

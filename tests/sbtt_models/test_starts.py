@@ -53,7 +53,7 @@ def test_a_start_of_another_shape_is_refused_by_name():
     with pytest.raises(SpecError, match="FittedSmoother is no trained network"):
         sbtt_models.fit(Transformer(), data, QUICK, start=sbtt_models.fit(Smoothing(), data))
     for spec in (Kalman(), Smoothing()):
-        with pytest.raises(SpecError, match=f"a {spec.kind} decoder is fitted afresh"):
+        with pytest.raises(SpecError, match=f"decoder of kind {spec.kind} is fitted afresh"):
             sbtt_models.fit(spec, data, QUICK, start=fitted)
 
 

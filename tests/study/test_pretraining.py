@@ -105,6 +105,16 @@ def test_both_stages_are_run_and_told(adapt: str) -> None:
     assert len(outcome.detail["history"]) == 2
 
 
+def test_a_trial_mixture_is_pretrained_by_its_network() -> None:
+    mixture = {"kind": "trial_mixture", "rounds": 1, "network": SMALL["decoder"]}
+    study = load(SMALL, {"decoder": mixture, "pretraining.training.epochs": 3})
+    outcome = simulate(study.points[0].scenario, 0, study.root)
+    alone = load(SMALL, {"pretraining.training.epochs": 3})
+    whole = simulate(alone.points[0].scenario, 0, alone.root)
+    assert outcome.detail["history"] == whole.detail["history"]  # the network learned the same
+    assert len(outcome.detail["pretraining_history"]) == 3
+
+
 def test_names_of_results_know_it() -> None:
     def names(**changes: Any) -> tuple[str, str]:
         study = load(SMALL, {f"pretraining.{key}": value for key, value in changes.items()})

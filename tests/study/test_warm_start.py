@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 import sbtt_models
 from implant_sim.report.load import load_run
@@ -18,11 +20,13 @@ from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.keys import code_digest, stage_seed
 from implant_sim.study.limits import predict
 from implant_sim.study.load import load
-from implant_sim.study.reuse import reprice, siblings
+from implant_sim.study.reuse import notes_of, reprice, siblings
 from implant_sim.study.run import simulate
 from implant_sim.study.store import RunFolder
 from implant_sim.study.worker import Job, work
+from sbtt_models.decoders import AnyDecoder
 from sbtt_models.errors import DivergedError, SpecError
+from sbtt_models.training import Training
 from tests.study import study_fakes
 
 WARM = {"axis": "schedule.bandwidth", "training": {"epochs": 1}}
@@ -274,3 +278,32 @@ def test_the_time_that_it_takes_is_foreseen() -> None:
     cold = predict(study_of([4, 2], training=long, warm_start=None)).training_s
     warm = predict(study_of([4, 2], training=long)).training_s
     assert warm == pytest.approx(cold * 101 / 200)
+
+
+def test_whatever_goes_on_from_weights_takes_part_in_warm_starts() -> None:
+    """What a decoder promises it keeps: those that go on can be fitted from a fit of their own."""
+    stream = acquisition(study_of([4, 2]).points[0].scenario, 0, Path()).stream
+    once = Training(epochs=1)
+    small = SMALL["decoder"]
+    lds = {"kind": "augmented_lds", "smoothers": [{"kind": "kalman", "size": 1, "iterations": 1}]}
+    for block in (small, {"kind": "trial_mixture", "network": small}, lds, {"kind": "smoothing"}):
+        spec = TypeAdapter(AnyDecoder).validate_python(block)
+        first = sbtt_models.fit(spec, stream, once, device="cpu")
+        if spec.goes_on:
+            sbtt_models.fit(spec, stream, once, device="cpu", start=first)
+            assert study_of([4, 2], decoder=block).starts == {1: 0}
+        else:
+            with pytest.raises(SpecError, match="fitted afresh"):
+                sbtt_models.fit(spec, stream, once, device="cpu", start=first)
+            with pytest.raises(SpecError, match="no two points"):
+                study_of([4, 2], decoder=block)
+
+
+@pytest.mark.parametrize(("kind", "deaf"), [("augmented_lds", True), ("lfads", False)])
+def test_external_inputs_that_are_not_used_are_told(kind: str, deaf: bool) -> None:
+    scenario = study_of([4, 2], decoder={"kind": kind}, warm_start=None).points[0].scenario
+    got = acquisition(scenario, 0, Path())
+    driven = np.zeros((*got.stream.counts.shape[:2], 1), np.float32)
+    got = replace(got, stream=replace(got.stream, external=driven))
+    told = [note for note in notes_of(scenario, got, None) if "external" in note]
+    assert told == ["external inputs are not used by the decoder augmented_lds"] * deaf
