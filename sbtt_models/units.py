@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -92,6 +93,7 @@ def _factor(text: str) -> tuple[float, _Dim] | None:
     return None
 
 
+@lru_cache(maxsize=256)  # a study writes few units, many times
 def _parse_unit(text: str) -> tuple[float, _Dim] | None:
     scale, dim = 1.0, (0, 0, 0, 0, 0, 0)
     for i, part in enumerate(text.split("/")):

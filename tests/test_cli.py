@@ -181,7 +181,7 @@ def test_a_fault_of_the_program_is_one_line(run, scenario, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("by design")
 
-    monkeypatch.setattr(coordinating, "point_key", broken)
+    monkeypatch.setattr(coordinating, "PointKeys", broken)
     code, out, err = run("run", scenario())
     assert (code, out) == (1, "")
     assert err == "ZeroDivisionError: by design (a fault of the program; --debug shows where)\n"

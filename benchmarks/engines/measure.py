@@ -1,17 +1,19 @@
 """What keeping the books costs: resume, commits, search, start-up, and a second worker's gain.
 
-    python -m benchmarks.engines.measure [resume commit search start gain]
+    python -m benchmarks.engines.measure [resume commit search sweep start gain]
 
 Prints a line for each. Nothing else should run on the machine meanwhile.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -134,31 +136,55 @@ def resume(place: Path) -> None:
         print(f"resume of 1,000 {title}: {done.stdout.strip() or done.stderr[-500:]}")
 
 
+SPACE = {
+    "implant.amplifier.noise": {"from": "2 uV", "to": "10 uV", "scale": "log"},
+    "implant.overhead.power": {"from": "50 uW", "to": "500 uW"},
+    "schedule.bandwidth": {"from": 1, "to": 29},
+}
+FEW, MANY = 500, 2500
+
+
 def search(place: Path) -> None:
-    """Hardware alone, drawn at random: what a thousand more points take."""
+    """Hardware alone, drawn at random: what two thousand more points take."""
     from implant_sim.study import coordinate as c
     from implant_sim.study.load import load
 
-    took = []
-    for turn, points in enumerate((500, 500, 1500)):  # the first compiles and loads
-        space = {
-            "implant.amplifier.noise": {"from": "2 uV", "to": "10 uV", "scale": "log"},
-            "implant.overhead.power": {"from": "50 uW", "to": "500 uW"},
-            "schedule.bandwidth": [1, 29],
-        }
+    def took(turn: int, points: int) -> float:
         asked = {
-            "space": space,
+            "space": SPACE,
             "objectives": {"power_w": "min", "sampled_fraction": "max"},
             "constraints": ["heat_k < 1"],
-            "sampler": {"kind": "random", "batch": 100},
+            "sampler": {"kind": "random"},
             "budget": {"points": points},
         }
         loaded = load("quickstart", {"sweep": None, "search": asked})
         begun = time.perf_counter()
-        table = c.coordinate(loaded, place / f"s{turn}", quick, c.Options())
-        took.append(time.perf_counter() - begun)
+        table = c.coordinate(loaded, place / f"s{turn}-{points}", quick, c.Options())
         assert len(table) == points
-    print(f"hardware alone, random search: {1000 / (took[2] - took[1]):.0f} more points a second")
+        return time.perf_counter() - begun
+
+    _more("a search, kept, and its tables", took)
+
+
+def sweep(place: Path) -> None:
+    """The same points as a sweep, by the command that prices them."""
+
+    def took(turn: int, points: int) -> float:
+        axes = json.dumps(SPACE | {"sample": {"kind": "random", "points": points}})
+        command = [sys.executable, "-m", "implant_sim", "energy", "quickstart", "--json"]
+        with (place / f"w{turn}-{points}").open("w") as out:
+            begun = time.perf_counter()
+            subprocess.run([*command, "--set", f"sweep={axes}"], stdout=out, check=True)
+            return time.perf_counter() - begun
+
+    _more("a sweep, printed as JSON", took)
+
+
+def _more(title: str, took: Callable[[int, int], float]) -> None:
+    took(0, FEW)  # compiles and loads
+    each = [took(turn, MANY) - took(turn, FEW) for turn in (1, 2, 3)]
+    speeds = [(MANY - FEW) / seconds for seconds in sorted(each)]
+    print(f"hardware alone, {title}: {', '.join(f'{s:.0f}' for s in speeds)} more points a second")
 
 
 def start(place: Path) -> None:
@@ -208,7 +234,7 @@ def _simulate():
 if __name__ == "__main__":
     from benchmarks.engines import measure  # workers find its functions by that name
 
-    chosen = sys.argv[1:] or ["commit", "resume", "search", "start", "gain"]
+    chosen = sys.argv[1:] or ["commit", "resume", "search", "sweep", "start", "gain"]
     with tempfile.TemporaryDirectory() as place:
         for name in chosen:
             getattr(measure, name)(Path(place))

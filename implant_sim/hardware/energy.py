@@ -51,7 +51,10 @@ class Ledger:
     @property
     def component_w(self) -> Mapping[str, float]:
         """Mean power of each component; 0 where it did nothing. [W]"""
-        return {name: self.energy_of(name) / self.duration_s for name in COMPONENTS}
+        spent = {name: list[float]() for name in COMPONENTS}
+        for row in self.rows:
+            spent[row.component].append(row.energy_j)
+        return {name: math.fsum(parts) / self.duration_s for name, parts in spent.items()}
 
     @property
     def columns(self) -> Mapping[str, float]:

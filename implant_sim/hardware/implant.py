@@ -14,7 +14,14 @@ from pydantic import Field, model_validator
 from implant_sim.hardware.components.adc import AnyAdc
 from implant_sim.hardware.components.amplifier import AnyAmplifier
 from implant_sim.hardware.components.array import Array
-from implant_sim.hardware.components.base import Block, Component, Source, SourceKind, fields_of
+from implant_sim.hardware.components.base import (
+    Block,
+    Component,
+    Source,
+    SourceKind,
+    fields_of,
+    keys_of,
+)
 from implant_sim.hardware.components.compression import Compression
 from implant_sim.hardware.components.multiplexer import Multiplexer
 from implant_sim.hardware.components.processing import Processing
@@ -95,28 +102,26 @@ class Implant(Spec):
         faults = []
         for name, block in self._blocks().items():
             if isinstance(block.source, dict):
-                fields = fields_of(type(block))
-                known = {_alias(block, field) for field in fields}
+                known = keys_of(type(block))
                 faults += [
                     f"{name}.source: {key!r} is no key of {name}"
                     for key in block.source
-                    if key not in known and key not in fields
+                    if key not in known
                 ]
             for field, value in block.numbers().items():
-                label = f"{name}.{_alias(block, field)}"
                 try:
                     source = block.source_of(field, self.sources)
                 except KeyError as error:
                     faults.append(
-                        f"{label}: unknown source {error.args[0]!r}; sources has "
-                        f"{', '.join(self.sources) or 'no entries'}"
+                        f"{name}.{_alias(block, field)}: unknown source {error.args[0]!r}; "
+                        f"sources has {', '.join(self.sources) or 'no entries'}"
                     )
                     continue
                 if source is None:
                     faults.append(
-                        f"{label}: {value!r} has no source; give the block `source: KEY`, a "
-                        "key of `sources`, or `source: {text: ..., kind: measured | derived | "
-                        "recalled}`"
+                        f"{name}.{_alias(block, field)}: {value!r} has no source; give the block "
+                        "`source: KEY`, a key of `sources`, or `source: {text: ..., kind: "
+                        "measured | derived | recalled}`"
                     )
         return faults
 

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Literal, TypeAlias
 
@@ -54,17 +55,12 @@ class Range(Spec):
     @property
     def unit(self) -> str:
         """As the lower end is written; empty for pure numbers."""
-        return str(self.from_).strip().lstrip("+-.0123456789eE").strip()
+        return _unit_of(self.from_)
 
     @property
     def ends(self) -> tuple[float, float]:
         """In `unit`."""
-        unit = self.unit
-        if unit and (not isinstance(self.from_, str) or measure(self.from_) is None):
-            raise ValueError(f"{self.from_!r} is no quantity")
-        if bool(unit) != isinstance(self.to, str):
-            raise ValueError(f"{self.from_} and {self.to}: give both ends a unit, or none")
-        return to_si(self.from_, unit), to_si(self.to, unit)
+        return _ends_of(self.from_, self.to)
 
     @property
     def spacing(self) -> str:
@@ -100,6 +96,21 @@ class Range(Spec):
         """A value in `unit`, as it is written."""
         number = round(value) if self.whole else float(f"{value:.{_DIGITS}g}")
         return f"{number:g} {self.unit}" if self.unit else number
+
+
+def _unit_of(end: float | str) -> str:
+    return str(end).strip().lstrip("+-.0123456789eE").strip()
+
+
+@lru_cache(maxsize=256)  # asked of each value that is drawn
+def _ends_of(low: float | str, high: float | str) -> tuple[float, float]:
+    """Both ends of a range, in the unit of the lower."""
+    unit = _unit_of(low)
+    if unit and (not isinstance(low, str) or measure(low) is None):
+        raise ValueError(f"{low!r} is no quantity")
+    if bool(unit) != isinstance(high, str):
+        raise ValueError(f"{low} and {high}: give both ends a unit, or none")
+    return to_si(low, unit), to_si(high, unit)
 
 
 class Axis(ABC):

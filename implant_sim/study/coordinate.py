@@ -16,7 +16,7 @@ from implant_sim.study.budget import Shop
 from implant_sim.study.claims import Claims
 from implant_sim.study.engines.base import default_jobs
 from implant_sim.study.events import Event
-from implant_sim.study.keys import point_key
+from implant_sim.study.keys import PointKeys
 from implant_sim.study.load import Study
 from implant_sim.study.progress import Progress
 from implant_sim.study.provenance import listed, now, provenance
@@ -54,12 +54,13 @@ def entries_of(study: Study) -> list[Entry]:
         If a data file is missing.
     """
     found: dict[tuple[int, int], Entry] = {}
+    keys = PointKeys(study.root)
     begun = [*(p.index for p in study.points if p.index not in study.starts), *study.starts]
     for point in (study.points[index] for index in begun):
         for repeat in range(study.repeats):
             before = found.get((study.starts.get(point.index, -1), repeat))
             start = None if before is None else before.key
-            key = point_key(point.scenario, repeat, study.root, start)
+            key = keys.of(point.scenario, repeat, start)
             found[point.index, repeat] = Entry(point.index, repeat, key, point.axes, start)
     return [found[place] for place in sorted(found)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 import implant_sim
 import sbtt_models
 from implant_sim.hardware.components.base import Block
+from implant_sim.hardware.implant import Implant
 from implant_sim.study.paths import WITH_PATHS, files_of, is_path_key
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import SCHEMA
@@ -20,6 +22,7 @@ from sbtt_models.spec import Spec
 __all__ = [
     "DataKey",
     "DataKeys",
+    "PointKeys",
     "code_digest",
     "data_files",
     "data_key",
@@ -29,7 +32,7 @@ __all__ = [
 ]
 
 STAGES = ("schedule", "initial weights", "dense trials", "drift")
-_NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit", "warm_start"}
+_NOT_IN_KEY = {"name", "repeats", "sweep", "search", "seed", "time_limit_s", "warm_start"}
 _OF_LEARNING = {"training", "adapt"}
 """Fields of `pretraining` that the implant does not know, and of `warm_start` that the first does
 not."""
@@ -45,44 +48,76 @@ _RESULT_FREE = (
 
 
 def point_key(scenario: Scenario, repeat: int, root: Path, start: str | None = None) -> str:
-    """Name the result of a point and repeat.
+    """Name the result of a point and repeat; see :meth:`PointKeys.of`."""
+    return PointKeys(root).of(scenario, repeat, start)
+
+
+class PointKeys:
+    """Names results. A block is written out once, however many scenarios hold it.
 
     Parameters
     ----------
-    scenario : Scenario
-        One point.
-    repeat : int
-        Counts up from the scenario's seed.
     root : pathlib.Path
         Where relative paths of the recording start.
-    start : str, optional
-        Name of the result whose weights it begins with.
-
-    Returns
-    -------
-    str
-        20 hexadecimal digits of a SHA-256 over schema version, scenario, digests of the data
-        files, seed and code.
-
-    Raises
-    ------
-    DataError
-        For a data file that cannot be read.
     """
-    dump = scenario.model_dump(mode="json", by_alias=True)
-    body = {
-        "schema": SCHEMA,
-        "scenario": {k: _named(k, v) for k, v in dump.items() if k not in _NOT_IN_KEY},
-        "data": [
-            _file_digest(path, path.stat().st_mtime_ns) for path in data_files(scenario, root)
-        ],
-        "seed": scenario.seed + repeat,
-        "repeat": repeat,
-        "code": code_digest(),
-    }
-    if start is not None and scenario.warm_start is not None:
-        body["start"] = [start, scenario.warm_start.model_dump(mode="json", include=_OF_LEARNING)]
-    return _digest(body)
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[int, tuple[Spec, str]] = {}
+
+    def of(self, scenario: Scenario, repeat: int, start: str | None = None) -> str:
+        """Name the result of a point and repeat.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            One point.
+        repeat : int
+            Counts up from the scenario's seed.
+        start : str, optional
+            Name of the result whose weights it begins with.
+
+        Returns
+        -------
+        str
+            20 hexadecimal digits of a SHA-256 over schema version, scenario, digests of the data
+            files, seed and code.
+
+        Raises
+        ------
+        DataError
+            For a data file that cannot be read.
+        """
+        files = data_files(scenario, self._root)
+        body = {
+            "schema": SCHEMA,
+            "scenario": self._parts(scenario, _NOT_IN_KEY),
+            "data": [_file_digest(path, path.stat().st_mtime_ns) for path in files],
+            "seed": scenario.seed + repeat,
+            "repeat": repeat,
+            "code": code_digest(),
+        }
+        rule = scenario.warm_start
+        if start is not None and rule is not None:
+            body["start"] = [start, rule.model_dump(mode="json", include=_OF_LEARNING)]
+        return _digest(body)
+
+    def _parts(self, spec: Spec, without: Collection[str] = ()) -> dict[str, Any]:
+        """The fields of a scenario or an implant; blocks as their text."""
+        fields = {k: v for k, v in vars(spec).items() if k not in without}
+        blocks = {k: v for k, v in fields.items() if isinstance(v, Spec)}
+        bare = spec.model_dump(mode="json", include=fields.keys() - blocks.keys())
+        return bare | {k: self._block(k, v) for k, v in blocks.items()}
+
+    def _block(self, name: str, block: Spec) -> Any:
+        if isinstance(block, Implant):
+            return self._parts(block)
+        known = self._known.get(id(block))
+        if known is None:
+            dump = _named(name, block.model_dump(mode="json", by_alias=True))
+            # keeps the block, too: an identity is good as long as its owner lives
+            known = self._known[id(block)] = block, json.dumps(dump, sort_keys=True)
+        return known[1]
 
 
 def stage_seed(seed: int, repeat: int, stage: str) -> int:

@@ -98,7 +98,7 @@ def found(root: Path, name: str) -> Path:
 def files_of(scenario: BaseModel, root: Path) -> Iterator[tuple[str, Path]]:
     """The dotted keys of a checked scenario that name files, and the files."""
     for key in WITH_PATHS:
-        for name, value in getattr(scenario, key).model_dump(mode="json").items():
+        for name, value in vars(getattr(scenario, key)).items():
             if is_path_key(name) and value:
                 yield f"{key}.{name}", root / value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -34,7 +35,12 @@ class Points(Generic[Model]):
         """Prepare for these axes; the blocks inside the block `inner` are kept, too."""
         self._model, self._bare, self._put, self._inner = model, bare, put, inner
         self._axes = in_order(axes)
-        self._top = {key: split_key(key)[0] for key in self._axes}
+        steps = {key: split_key(key) for key in self._axes}
+        self._touched = tuple(dict.fromkeys(step[0] for step in steps.values()))
+        self._names = tuple(dict.fromkeys([*bare.mapping, *self._touched]))
+        self._keys = {n: [k for k in self._axes if steps[k][0] == n] for n in self._names}
+        self._inside = {key: step[1] if len(step) > 1 else "" for key, step in steps.items()}
+        self._of_part: dict[str, list[str]] = {}
         self._trees: dict[tuple[str, _Choice], Node] = {}
         self._blocks: dict[tuple[str, _Choice], Any] = {}
         self._parts: dict[tuple[str, _Choice], Any] = {}
@@ -66,7 +72,7 @@ class Points(Generic[Model]):
             found = self._model.model_validate(self._content(choice))
         except (ValidationError, SimError):
             return whole()
-        for name in self._bare.mapping | dict.fromkeys(self._top.values()):
+        for name in self._names:
             self._keep(name, choice, found)
         self._last = found
         return found
@@ -74,32 +80,31 @@ class Points(Generic[Model]):
     def _known(self, choice: Mapping[str, Node]) -> dict[str, Any] | None:
         """The blocks that the axes touch, by their fields, if each has been checked before."""
         found = {}
-        for name in dict.fromkeys(self._top.values()):
-            place = name, tuple(id(choice[key]) for key in self._keys(name))
+        for name in self._touched:
+            place = name, self._chosen(name, choice)
             if place not in self._blocks:
                 return None
             found[_field_of(self._model, name)] = self._blocks[place]
         return found
 
     def _content(self, choice: Mapping[str, Node]) -> dict[str, Any]:
-        names = dict.fromkeys([*self._bare.mapping, *self._top.values()])
-        return {name: self._block(name, choice) for name in names}
+        return {name: self._block(name, choice) for name in self._names}
 
-    def _keys(self, name: str) -> list[str]:
-        return [key for key in self._axes if self._top[key] == name]
+    def _chosen(self, name: str, choice: Mapping[str, Node]) -> _Choice:
+        """What the axes chose in a block."""
+        return tuple([id(choice[key]) for key in self._keys[name]])
 
     def _block(self, name: str, choice: Mapping[str, Node]) -> Any:
-        keys = self._keys(name)
-        of = tuple(id(choice[key]) for key in keys)
+        of = self._chosen(name, choice)
         if (name, of) in self._blocks:
             return self._blocks[name, of]
-        tree = self._tree(name, keys, choice)
+        tree = self._tree(name, self._keys[name], choice)
         if name != self._inner or not isinstance(tree.value, dict):
             return tree.plain()
         return {
             part: self._parts[part, chosen] if (part, chosen) in self._parts else node.plain()
             for part, node in tree.value.items()
-            for chosen in (self._choice_of_part(part, keys, choice),)
+            for chosen in (self._choice_of_part(part, choice),)
         }
 
     def _tree(self, name: str, keys: list[str], choice: Mapping[str, Node]) -> Node:
@@ -115,29 +120,34 @@ class Points(Generic[Model]):
             self._trees[name, of] = tree.mapping[name]
         return self._trees[name, of]
 
-    def _choice_of_part(self, part: str, keys: list[str], choice: Mapping[str, Node]) -> _Choice:
+    def _choice_of_part(self, part: str, choice: Mapping[str, Node]) -> _Choice:
         """What the axes chose in a part of the inner block, or for the whole of it."""
-        return tuple(id(choice[key]) for key in keys if split_key(key)[1:2] in ((), (part,)))
+        if part not in self._of_part:
+            keys, inside = self._keys[self._inner], self._inside
+            self._of_part[part] = [key for key in keys if inside[key] in ("", part)]
+        return tuple([id(choice[key]) for key in self._of_part[part]])
 
     def _keep(self, name: str, choice: Mapping[str, Node], found: Model) -> None:
-        keys = self._keys(name)
-        of = tuple(id(choice[key]) for key in keys)
+        of = self._chosen(name, choice)
         if (name, of) in self._blocks:
             return
         block = getattr(found, _field_of(type(found), name))
         self._blocks[name, of] = block
-        if name == self._inner and _sees_only_blocks(type(block)):
-            for part in self._tree(name, keys, choice).mapping:
-                value = getattr(block, _field_of(type(block), part))
-                self._parts[part, self._choice_of_part(part, keys, choice)] = value
+        kind: type[BaseModel] = type(block)
+        if name == self._inner and _sees_only_blocks(kind):
+            for part in self._tree(name, self._keys[name], choice).mapping:
+                value = getattr(block, _field_of(kind, part))
+                self._parts[part, self._choice_of_part(part, choice)] = value
 
 
+@cache
 def _field_of(model: type[BaseModel], key: str) -> str:
     """The Python name of a YAML key."""
     fields = model.model_fields
     return key if key in fields else next(n for n, f in fields.items() if f.alias == key)
 
 
+@cache
 def _sees_only_blocks(model: type[BaseModel]) -> bool:
     """Whether nothing of a model looks at its input before the blocks in it are checked."""
     known = model.__pydantic_decorators__

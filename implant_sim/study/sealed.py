@@ -13,7 +13,7 @@ import numpy as np
 
 from sbtt_models import kept
 
-__all__ = ["compact", "jsonable", "sealed", "sha256", "unsealed"]
+__all__ = ["compact", "in_lines", "jsonable", "sealed", "sha256", "unsealed"]
 
 
 def sealed(content: Mapping[str, Any], indent: int | None = 1) -> str:
@@ -31,6 +31,21 @@ def compact(content: Any) -> str:
         return json.dumps(content, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):  # numpy's whole numbers, or what is not finite
         return json.dumps(jsonable(content), ensure_ascii=False, allow_nan=False)
+
+
+def in_lines(content: Mapping[str, Any]) -> str:
+    """JSON with a line for each key, and for each record of a list of records.
+
+    As quickly written as on one line, and read by people, too.
+    """
+    parts = []
+    for key, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n  " + ",\n  ".join(compact(record) for record in value) + "\n ]"
+        else:
+            text = compact(value)
+        parts.append(f"{compact(str(key))}: {text}")
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
 
 
 def unsealed(path: Path) -> dict[str, Any] | None:

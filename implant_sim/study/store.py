@@ -18,7 +18,7 @@ from implant_sim import files
 from implant_sim.study import arrays
 from implant_sim.study.batches import Batches
 from implant_sim.study.index import Index, Kept, stamp_of
-from implant_sim.study.sealed import jsonable, sealed, sha256, unsealed
+from implant_sim.study.sealed import in_lines, sealed, sha256, unsealed
 
 __all__ = ["FINAL", "SCHEMA", "Entry", "Outcome", "RunFolder"]
 
@@ -196,9 +196,7 @@ class RunFolder:
 
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Keep the provenance."""
-        files.write_text(
-            self.path / RUN, json.dumps(jsonable(content), indent=1, ensure_ascii=False) + "\n"
-        )
+        files.write_text(self.path / RUN, in_lines(content))
 
 
 def _content(entry: Entry, outcome: Outcome) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv as commas
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -88,22 +90,35 @@ def _results(rows: Iterable[Row], axes: tuple[str, ...]) -> pd.DataFrame:
     listed = list(rows)
     named = {key for row in listed for key in row}
     parts = sorted(key for key in named if key.startswith("velocity_r2_"))
-    columns = list(dict.fromkeys([*RESULTS, *EXTRA, *parts, *axes]))
-    table = pd.DataFrame([{c: row.get(c) for c in columns} for row in listed], columns=columns)
-    return table.sort_values(["point", "repeat"], kind="stable", ignore_index=True)
+    return _table(listed, list(dict.fromkeys([*RESULTS, *EXTRA, *parts, *axes])))
 
 
 def _energy(rows: Iterable[Row]) -> pd.DataFrame:
     """One row for each point, repeat, component and action."""
-    table = pd.DataFrame([{c: row.get(c) for c in ENERGY} for row in rows], columns=list(ENERGY))
+    return _table(list(rows), list(ENERGY))
+
+
+def _table(rows: Sequence[Row], columns: list[str]) -> pd.DataFrame:
+    # column by column, which pandas takes several times faster than row by row
+    table = pd.DataFrame({c: [row.get(c) for row in rows] for c in columns}, columns=columns)
     return table.sort_values(["point", "repeat"], kind="stable", ignore_index=True)
 
 
 def csv(table: pd.DataFrame) -> str:
-    """The table as CSV; text that a spreadsheet would take for a formula is defused."""
-    safe = table.map(_defused)
-    text = safe.to_csv(index=False, lineterminator="\n")
-    return str(text)
+    """The table as CSV; text that a spreadsheet would take for a formula is defused.
+
+    As `DataFrame.to_csv` writes it, in a fraction of the time.
+    """
+    out = io.StringIO()
+    writer = commas.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*(_written(table[name]) for name in table), strict=True))
+    return out.getvalue()
+
+
+def _written(column: pd.Series[Any]) -> list[Any]:
+    values = column.astype(object).where(column.notna(), None).tolist()
+    return values if column.dtype.kind in "biuf" else [_defused(value) for value in values]
 
 
 def _defused(value: Any) -> Any:

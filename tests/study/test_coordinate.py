@@ -18,7 +18,7 @@ import pytest
 from implant_sim.study import engines, limits
 from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.engines.base import default_jobs
-from implant_sim.study.keys import point_key, stage_seed
+from implant_sim.study.keys import PointKeys, point_key, stage_seed
 from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
 from sbtt_models.errors import LimitError, SpecError
@@ -195,6 +195,18 @@ class TestKeys:
         ]  # fmt: skip
         keys = [plain, self.key(repeat=1), *(self.key(**change) for change in changes)]
         assert len(set(keys)) == len(keys)
+
+    def test_names_do_not_depend_on_what_was_named_before(self):
+        axes = {
+            "schedule.bandwidth": [1, 2],
+            "implant.adc.bits": [9, 10],
+            "recording.seed": [0, 1],
+        }
+        study = load(study_fakes.tiny(sweep=axes))
+        keys = PointKeys(study.root)
+        named = [keys.of(p.scenario, 0) for p in study.points for _ in range(2)]
+        assert named == [point_key(p.scenario, 0, study.root) for p in study.points for _ in "ab"]
+        assert len(set(named)) == 8
 
     def test_what_does_not_keeps_it(self):
         assert self.key(name="other", repeats=5, time_limit="1 h") == self.key()

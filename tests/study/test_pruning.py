@@ -19,7 +19,7 @@ SEARCH = {
     "space": {"schedule.bandwidth": [1, 4], "training.batch_size": [1, 2, 4, 8, 16]},
     "objectives": {"power_w": "min", "score": "max"},
     "budget": {"points": 20},
-    "sampler": {"kind": "random"},
+    "sampler": {"kind": "random", "seed": 1},
     "pruning": {"epochs": 0.25, "share": 0.2, "after": 4},
 }
 NETWORK = {"decoder": {"kind": "autoencoder"}, "training": {"epochs": 40}}

@@ -13,7 +13,7 @@ from implant_sim.study.load import load
 from implant_sim.study.read_axes import axis_of
 from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
-from implant_sim.study.search.propose import Sampled
+from implant_sim.study.search.propose import Drawn, Sampled
 from implant_sim.study.search.spec import Sampler
 from implant_sim.study.store import RunFolder
 from implant_sim.study.tree import as_node
@@ -86,6 +86,23 @@ def test_proposals_follow_from_seed_and_answers_and_never_come_twice():
     assert first == asked(1)
     assert first != asked(2)
     assert len(set(first)) == len(first) == 12  # the whole space, then it ends
+
+
+def test_points_drawn_by_chance_cover_the_space_and_never_come_twice():
+    def asked(seed, *n):
+        axes = [
+            axis_of("a.x", as_node([3, 1, 2], "x"), ("a",), "space", False),
+            axis_of("a.y", as_node({"from": 1, "to": 4}, "x"), ("a",), "space", False),
+        ]
+        proposer = Drawn(axes, seed)
+        found = [p for count in n for p in proposer.ask(count)]
+        assert [p.number for p in found] == list(range(len(found)))
+        return [tuple(node.value for _, node in p.choice.values()) for p in found]
+
+    whole = asked(1, 100)
+    assert len(set(whole)) == len(whole) == 12
+    assert asked(1, 5, 7, 100) == whole  # batches change nothing
+    assert asked(2, 100) != whole
 
 
 def scored(scenario, repeat, root, device, progress, training=None):

@@ -266,6 +266,21 @@ def test_folders_of_older_versions_stay_readable():
             assert attrs["bin_s"] > 0
 
 
+def test_tables_are_written_as_pandas_would():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({
+        "real": rng.normal(size=40) * 10.0 ** rng.integers(-300, 300, 40),
+        "gaps": [None, 1.5, np.nan, -0.0] * 10,
+        "whole": rng.integers(-5, 5, 40),
+        "whole, gaps": [None, 3] * 20,
+        "told": ["a,b", 'say "x"', "two\nlines", None] * 10,
+        "mixed": [1, 2.5, True, "x"] * 10,
+        "yes": [True, False] * 20,
+        "nothing": [None] * 40,
+    })  # fmt: skip
+    assert tables.csv(table) == table.to_csv(index=False, lineterminator="\n")
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_text_that_a_spreadsheet_would_run_is_defused(text):
     table = pd.DataFrame({"a": [text, "plain"], "b": [-1.5, 2]})

@@ -16,7 +16,16 @@ from pydantic.fields import FieldInfo
 from implant_sim.hardware.physics.constants import Constants
 from sbtt_models.spec import Spec
 
-__all__ = ["Block", "Component", "Price", "Source", "SourceKind", "SourceRef", "fields_of"]
+__all__ = [
+    "Block",
+    "Component",
+    "Price",
+    "Source",
+    "SourceKind",
+    "SourceRef",
+    "fields_of",
+    "keys_of",
+]
 
 SourceKind = Literal["measured", "derived", "recalled"]
 
@@ -59,9 +68,7 @@ class Block(Spec):
 
     def numbers(self) -> dict[str, Any]:
         """The fields that hold a number, by their Python name."""
-        return {
-            name: value for name in fields_of(type(self)) if _numeric(value := getattr(self, name))
-        }
+        return {name: value for name, value in vars(self).items() if _numeric(value)}
 
     def default_of(self, field: str) -> tuple[object, Source | None]:
         """The value of a field where none is given, and its source."""
@@ -90,12 +97,13 @@ class Block(Spec):
         # by value, not by whether it was written, so that a resolved scenario reads back the same
         usual, usual_source = self.default_of(field)
         default = getattr(self, field) == usual
+        cited = self.source
         reference: SourceRef | None
-        if isinstance(self.source, dict):
+        if isinstance(cited, dict):
             key = fields_of(type(self))[field].alias or field
-            reference = self.source.get(key, self.source.get(field))
+            reference = cited.get(key, cited.get(field))
         else:
-            reference = None if default else self.source
+            reference = None if default else cited
         if reference is None:
             return usual_source if default else None
         return reference if isinstance(reference, Source) else known[reference]
@@ -107,7 +115,16 @@ def fields_of(block: type[Block]) -> Mapping[str, FieldInfo]:
     return dict(block.model_fields)
 
 
+@functools.cache
+def keys_of(block: type[Block]) -> frozenset[str]:
+    """What its fields may be called: their names, and their YAML keys."""
+    fields = fields_of(block)
+    return frozenset({*fields, *(field.alias or name for name, field in fields.items())})
+
+
 def _numeric(value: object) -> bool:
+    if type(value) is float:  # most are
+        return True
     if isinstance(value, tuple):
         return any(_numeric(v) for v in value)
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from implant_sim import files
 from implant_sim.study.load import Study
-from implant_sim.study.sealed import jsonable
+from implant_sim.study.sealed import in_lines
 from implant_sim.study.search.answer import best_of
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
 from implant_sim.study.search.loop import Evaluated
@@ -114,8 +113,7 @@ def write_found(
         If the disk is full or may not be written.
     """
     told = summary(space, found) | dict(more)
-    text = json.dumps(jsonable(told), indent=1, ensure_ascii=False, allow_nan=False)
-    files.write_text(folder.path / FOUND, text + "\n")
+    files.write_text(folder.path / FOUND, in_lines(told))
     for name, (_, best) in designs(space, found).items():
         tree = space.expander.tree({key: node for key, (_, node) in best.choice.items()}).plain()
         title = f"{study.name[:60]}_{_file_of(name).removesuffix('.yaml')}"[:80]

@@ -10,7 +10,7 @@ from typing import Any
 from implant_sim.study.axes import Choice
 from implant_sim.study.budget import Budget, Shop, budgets
 from implant_sim.study.expand import labels_of
-from implant_sim.study.keys import point_key
+from implant_sim.study.keys import PointKeys
 from implant_sim.study.load import Point, Study
 from implant_sim.study.runner import Runner
 from implant_sim.study.scenario import Scenario
@@ -74,7 +74,7 @@ class Judge:
         self._listed, self._shop = listed, shop
         rule = space.search.pruning
         self._pruner = None if rule is None else Pruner(rule)
-        self._keys: dict[int, list[str]] = {}
+        self._names, self._keys = PointKeys(study.root), dict[int, list[str]]()
         self._choices: dict[int, Choice] = {}
 
     def judge(self, batch: Sequence[Proposal], first: int) -> list[Evaluated]:
@@ -174,7 +174,7 @@ class Judge:
         """Keep the rows of points that were priced and are not run in full."""
         entries = dict[str, tuple[Entry, Outcome]]()
         for point, budget, verdict in decided:
-            key = _hardware_key(point_key(point.scenario, 0, self._study.root), verdict)
+            key = _hardware_key(self._names.of(point.scenario, 0), verdict)
             entry = Entry(point.index, 0, key, point.axes)
             status = {"ok": "ok", "pruned": "pruned"}.get(verdict.state, "infeasible")
             row = _base(point.scenario) | budget.row | {"status": status}
@@ -229,7 +229,7 @@ class Judge:
         return found
 
     def _entries(self, point: Point, repeats: int) -> list[Entry]:
-        keys = [point_key(point.scenario, r, self._study.root) for r in range(repeats)]
+        keys = [self._names.of(point.scenario, r) for r in range(repeats)]
         return [Entry(point.index, r, key, point.axes) for r, key in enumerate(keys)]
 
     def _rows(self, points: Sequence[Point], repeats: int) -> dict[int, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Ask and tell: which point to look at next, given what is known. Optuna inside."""
+"""Ask and tell: which point to look at next, given what is known."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from typing_extensions import override
 
 from implant_sim.study.axes import Axis, Choice, Ranged
 from implant_sim.study.search.spec import Sampler
 from sbtt_models.errors import SpecError
 
-__all__ = ["Proposal", "Proposer", "Sampled"]
+__all__ = ["Drawn", "Proposal", "Proposer", "Sampled"]
 
 _WORST = 1e30
 """Told in place of objectives that are not known, to be minimised."""
@@ -57,8 +58,44 @@ class Proposer(ABC):
         """
 
 
+class Drawn(Proposer):
+    """Points drawn by chance alone, whatever came of those before.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        The space.
+    seed : int
+        Of the draw.
+    """
+
+    def __init__(self, axes: Sequence[Axis], seed: int) -> None:
+        self._axes, self._rng = axes, np.random.default_rng(seed)
+        self._asked = set[str]()
+        self._size = math.prod(_size_of(axis) for axis in axes)
+
+    @override
+    def ask(self, n: int) -> list[Proposal]:
+        found: list[Proposal] = []
+        for _ in range(_PATIENCE + n):
+            if len(found) == n or len(self._asked) >= self._size:
+                break
+            shares = self._rng.random(len(self._axes)).tolist()
+            choice: Choice = {}
+            for axis, share in zip(self._axes, shares, strict=True):
+                choice |= axis.at(share)
+            if (name := _name(choice)) not in self._asked:
+                found.append(Proposal(len(self._asked), choice))
+                self._asked.add(name)
+        return found
+
+    @override
+    def tell(self, number: int, values: Sequence[float], violation: float) -> None:
+        """Nothing is learnt."""
+
+
 class Sampled(Proposer):
-    """Points that a sampler draws, the more the better it knows the space.
+    """Points that a sampler of optuna draws, the more the better it knows the space.
 
     Parameters
     ----------
@@ -79,6 +116,7 @@ class Sampled(Proposer):
         optuna = self._optuna = _optuna()
         self._known: dict[str, tuple[list[float], float]] = {}
         self._asked: dict[int, str] = {}
+        self._names = set[str]()
         self._waiting: dict[int, Any] = {}
         self._study = optuna.create_study(
             directions=["minimize"] * n_objectives, sampler=self._sampler_of(sampler)
@@ -95,9 +133,10 @@ class Sampled(Proposer):
             trial = self._study.ask()
             choice = self._choice(trial)
             name = _name(choice)
-            if name in self._asked.values():
+            if name in self._names:
                 self._answer(trial, *self._known.get(name, ([], _WORST)))
                 continue
+            self._names.add(name)
             self._asked[trial.number] = name
             self._waiting[trial.number] = trial
             found.append(Proposal(trial.number, choice))
@@ -132,14 +171,9 @@ class Sampled(Proposer):
 
     def _sampler_of(self, sampler: Sampler) -> Any:
         samplers, seed = self._optuna.samplers, sampler.seed
-        match sampler.kind:
-            case "tpe" | None:
-                return samplers.TPESampler(
-                    n_startup_trials=sampler.startup, multivariate=True, seed=seed
-                )
-            case "nsga2":
-                return samplers.NSGAIISampler(population_size=max(2, sampler.startup), seed=seed)
-        return samplers.RandomSampler(seed=seed)
+        if sampler.kind == "nsga2":
+            return samplers.NSGAIISampler(population_size=max(2, sampler.startup), seed=seed)
+        return samplers.TPESampler(n_startup_trials=sampler.startup, multivariate=True, seed=seed)
 
 
 def _size_of(axis: Axis) -> float:
@@ -158,7 +192,8 @@ def _optuna() -> ModuleType:
         import optuna
     except ModuleNotFoundError:
         raise SpecError(
-            "a search needs optuna, which is not installed; pip install 'implant-sim[optimize]'"
+            "this sampler needs optuna, which is not installed; pip install "
+            "'implant-sim[optimize]', or draw: search.sampler.kind=random"
         ) from None
     import warnings
 

@@ -13,7 +13,7 @@ from implant_sim.study.expression import Condition, parse_condition
 from implant_sim.study.read_axes import Faults, axis_of, conditions_of
 from implant_sim.study.rows import HARDWARE
 from implant_sim.study.search.bisect import Bisection
-from implant_sim.study.search.propose import Proposer, Sampled
+from implant_sim.study.search.propose import Drawn, Proposer, Sampled
 from implant_sim.study.search.spec import Search
 from implant_sim.study.tree import as_node
 from implant_sim.study.yaml_loader import Node, printable
@@ -52,8 +52,10 @@ class Space:
 
     @property
     def batch(self) -> int:
-        """Points to ask for at a time."""
-        return self.search.sampler.batch or (2 if self.needs_decoder else 50)
+        """Points to ask for at a time; many where nothing is learnt and little is at stake."""
+        by_chance = self.search.sampler.kind == "random"
+        usual = 2 if self.needs_decoder else 200 if by_chance else 50
+        return self.search.sampler.batch or usual
 
     def proposer(self) -> Proposer:
         """Who proposes its points.
@@ -66,6 +68,8 @@ class Space:
         search, sampler = self.search, self.search.sampler
         is_end = search.question is not None and search.question.is_end
         bisects = not self.axes or (len(self.axes) == 1 and is_end and sampler.kind is None)
+        if not bisects and sampler.kind == "random":
+            return Drawn(self.axes, sampler.seed)
         if not bisects and sampler.kind != "bisection":
             return Sampled(self.axes, len(search.aims), sampler)
         if len(self.axes) > 1:

@@ -34,8 +34,8 @@ class Sampler(Spec):
     startup: int = Field(6, ge=1)
     """Random points before a model is believed; the size of the population for `nsga2`."""
     batch: int | None = Field(None, ge=1, le=1000)
-    """Points asked for at a time; 2 if None, and 50 where no decoder is needed. They may run side
-    by side; how many do changes nothing."""
+    """Points asked for at a time; 2 if None, and where no decoder is needed 50, or 200 if they are
+    drawn. They may run side by side; how many do changes nothing."""
 
 
 class Pruning(Spec):
