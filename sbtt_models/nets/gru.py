@@ -24,6 +24,7 @@ from sbtt_models.nets.cells import (
     unpack_gradients,
 )
 from sbtt_models.nets.precision import in_float32
+from sbtt_models.nets.sparse import SparseBins
 from sbtt_models.nets.workspace import Workspace
 
 __all__ = ["encode"]
@@ -102,11 +103,14 @@ class _Encode(torch.autograd.Function):
             lease = Trace.lent(workspace, shape, (n_inputs, 0), keep, seen)
             trace: Trace = lease.held
             trace.weights.pack(cells)
-            _read(trace, seen.permute(1, 2, 0).unbind(0), states, lag)
+            bins = seen.permute(1, 2, 0)
+            sparse = None if ctx.needs_input_grad[0] else SparseBins.of(bins)
+            _read(trace, bins.unbind(0), sparse, states, lag)
             torch.sub(trace.last.permute(2, 0, 1), 0.5, out=last.view(batch, groups, size)).mul_(2)
         if keep:
             ctx.save_for_backward(seen)
             ctx.lease, ctx.workspace, ctx.every_bin, ctx.lag = lease, workspace, every_bin, lag
+            ctx.sparse = sparse
         return last, states
 
     @staticmethod
@@ -124,24 +128,31 @@ class _Encode(torch.autograd.Function):
             back.start()
             back.carry.add_(d_last.view(batch, groups, size).permute(1, 2, 0), alpha=2)
             given = d_states if ctx.every_bin else None
-            _read_back(trace, back, (seen, d_seen, d_inputs), given, ctx.lag)
+            _read_back(trace, back, (seen, ctx.sparse, d_seen, d_inputs), given, ctx.lag)
         flat = [p for cell in unpack_gradients(back, d_inputs.transpose(1, 2)) for p in cell]
         return d_seen, None, None, None, *flat
 
 
-def _read(trace: Trace, bins: Sequence[Tensor], states: Tensor, lag: int) -> None:
+def _read(
+    trace: Trace, bins: Sequence[Tensor], sparse: SparseBins | None, states: Tensor, lag: int
+) -> None:
     """Run all directions over `bins`, each (input, batch); write `states` if it has bins."""
     weights, n_bins = trace.weights, len(bins)
     groups, size, batch = trace.first.shape
     offset = weights.bias.expand(-1, -1, batch)
     inputs = list(zip(offset[:, : 3 * size], weights.inputs, strict=True))
     candidate = offset[:, 3 * size :]
+    turned = [] if sparse is None else list(weights.inputs.transpose(1, 2).contiguous())
     minus_one = torch.full_like(trace.first[0], -1.0)
     trace.first.fill_(0.5)  # h = 0
     for t, (step, before, after) in enumerate(trace.bins):
-        both = bins[t], bins[n_bins - 1 - t]
+        both = t, n_bins - 1 - t
         for group, (bias, weight) in enumerate(inputs):
-            torch.addmm(bias, weight, both[group % 2], out=step.nrz[group])
+            into, at = step.nrz[group], both[group % 2]
+            if sparse is None:
+                torch.addmm(bias, weight, bins[at], out=into)
+            else:
+                into.copy_(sparse.times(at, turned[group]).t()).add_(bias)
         step.m.copy_(candidate)
         cell_forward(step, weights.recurrent, before, step.rzm, step.n, after)
         if states.shape[0]:
@@ -153,12 +164,15 @@ def _read(trace: Trace, bins: Sequence[Tensor], states: Tensor, lag: int) -> Non
 def _read_back(
     trace: Trace,
     back: Backprop,
-    inputs: tuple[Tensor, Tensor | None, Tensor],
+    inputs: tuple[Tensor, SparseBins | None, Tensor | None, Tensor],
     given: Tensor | None,
     lag: int,
 ) -> None:
-    """Walk back; `inputs` are what was read, its gradient or None, that of packed weights."""
-    seen, d_seen, d_weights = inputs
+    """Walk back.
+
+    `inputs` are what was read, its entries if few, its gradient or None, that of packed weights.
+    """
+    seen, sparse, d_seen, d_weights = inputs
     weights, n_bins = trace.weights, len(trace.bins)
     groups, size, _ = trace.first.shape
     bins = seen.permute(1, 2, 0).unbind(0)  # each (input, batch)
@@ -172,7 +186,10 @@ def _read_back(
         cell_backward(back, step, weights.transposed, before, after)
         both = t, n_bins - 1 - t
         for group, (grad, into) in enumerate(gradients):
-            into.addmm_(bins[both[group % 2]], grad)
+            if sparse is None:
+                into.addmm_(bins[both[group % 2]], grad)
+            else:
+                into.add_(sparse.gradient(both[group % 2], grad.contiguous()))
             if d_seen is not None:
                 d_seen[:, both[group % 2]].addmm_(grad, weights.inputs[group])
 

@@ -38,7 +38,9 @@ class Buffers:
         driven = n_outputs + n_external
         self.generator = Trace((n_bins, 1, size, batch), (driven, 0), keep, like)
         self.state_coins = Coins(n_bins + 1, (size, batch), like)
-        self.dropped = like.new_empty(size, batch)
+        stored = long_lived(like, n_bins + 1 if keep else 1, size, batch)
+        self.dropped = list(stored) * (1 if keep else n_bins + 1)
+        """What is read out of each state: half of it, with some dropped."""
         if n_control:
             n_listened = n_heard + n_factors
             self.control = Trace((n_bins, 1, n_control, batch), (n_listened, 0), keep, like)
@@ -59,7 +61,7 @@ class Run:
         self.generator = buffers.generator
         self.generator.weights.pack([own])
         self.rows = (2 * self.scale) * rows  # on k - 1/2, half a state
-        batch = buffers.dropped.shape[1]
+        batch = buffers.dropped[0].shape[1]
         size = rows.shape[1]
         bias = self.generator.weights.bias.expand(-1, -1, batch)
         if len(parameters) == 5:
@@ -127,21 +129,20 @@ class Run:
 
     def read(self, step: int, state: Tensor, factor: Tensor) -> None:
         """Factors of a state; `step` counts from the initial state."""
-        torch.mm(self.rows, self.drop(step, state), out=factor)
-
-    def drop(self, step: int, state: Tensor) -> Tensor:
-        """Half a state, with some of it dropped."""
-        dropped = torch.sub(state[0], 0.5, out=self.buffers.dropped)
+        dropped = torch.sub(state[0], 0.5, out=self.buffers.dropped[step])
         if self.rules.dropout:
             dropped.mul_(self.buffers.state_coins.kept(step, self.rules.dropout))
-        return dropped
+        torch.mm(self.rows, dropped, out=factor)
 
     def listen(self, t: int, heard: Tensor, factor: Tensor) -> Tensor:
         """What the controller is told: the encoder at this bin, and the factors before."""
         listened = self.buffers.listened[t]
-        torch.cat([heard, factor], out=listened)
-        if self.rules.dropout:
-            listened.mul_(self.buffers.listen_coins.kept(t, self.rules.dropout))
+        if not self.rules.dropout:
+            return torch.cat([heard, factor], out=listened)
+        kept = self.buffers.listen_coins.kept(t, self.rules.dropout)
+        n_heard = heard.shape[0]
+        torch.mul(heard, kept[:n_heard], out=listened[:n_heard])
+        torch.mul(factor, kept[n_heard:], out=listened[n_heard:])
         return listened
 
     def infer(self, t: int, listened: Tensor, posterior: Tensor, sample: Tensor) -> None:
@@ -192,37 +193,48 @@ class Walk:
             self.control_lease = Backprop.lent(workspace, tuple(state.shape), 0, state)
             self.control: Backprop = self.control_lease.held
             self.control.start()
-            self.d_listened = torch.empty_like(run.buffers.listened[0])
             self.d_listen = torch.zeros_like(run.control.weights.inputs[0].t().contiguous())
             self.d_read = torch.zeros_like(run.posterior)
-            self.d_read_bias = torch.zeros_like(run.posterior[:, 0])
 
     def all_bins(
-        self, d_factors: Tensor, d_inputs: Tensor, d_posterior: Tensor, d_heard: Tensor
+        self, d_factors: Tensor, d_inputs: Tensor, d_posterior: Tensor, d_listened: Tensor
     ) -> None:
-        """Walk from the last bin to the first; `d_heard` is written."""
+        """Walk from the last bin to the first; `d_listened` is written."""
         given = torch.empty_like(d_factors[0])
         from_factors = torch.zeros_like(given)
+        n_heard, n_outputs = d_listened.shape[1] - len(given), d_inputs.shape[1]
+        if self.controlled:
+            self.sampled(d_inputs, d_posterior)
         for t in reversed(range(self.run.rules.n_bins)):
-            after = self.run.generator.bins[t][2]
-            self.read(t + 1, after, torch.add(d_factors[t], from_factors, out=given))
+            self.read(t + 1, torch.add(d_factors[t], from_factors, out=given))
             d_sample = self.generate(t)
             if self.controlled:
-                d_sample = d_sample[: d_inputs.shape[1]].add_(d_inputs[t])
-                d_listened = self.infer(t, d_sample, d_posterior[t])
-                d_heard[t].copy_(d_listened[: d_heard.shape[1]])
-                from_factors = d_listened[d_heard.shape[1] :]
+                self.infer(t, d_sample[:n_outputs], d_listened[t])
+                from_factors = d_listened[t, n_heard:]
         if self.controlled:
-            self.read(0, self.run.generator.first, from_factors)
+            self.read(0, from_factors)
+            self.read_posterior()
 
-    def read(self, step: int, state: Tensor, given: Tensor) -> None:
-        """Factors give their gradient to a state."""
+    def sampled(self, d_inputs: Tensor, d_posterior: Tensor) -> None:
+        """Samples give their gradient to their posterior: what is known of it before the walk."""
         run = self.run
-        self.d_rows.addmm_(given, run.drop(step, state).t())
+        self.d_posterior = d_posterior.clone(memory_format=torch.contiguous_format)
+        d_mean, d_log_var = self.d_posterior.chunk(2, dim=1)
+        d_mean.add_(d_inputs)
+        self.d_mean, self.d_log_var = d_mean.unbind(0), d_log_var.unbind(0)
+        if run.noise is not None:
+            spread = torch.stack(run.buffers.deviation).mul_(run.noise).mul_(0.5)
+            d_log_var.addcmul_(d_inputs, spread)
+            self.spread = spread.unbind(0)
+
+    def read(self, step: int, given: Tensor) -> None:
+        """Factors give their gradient to a state."""
+        run, rate = self.run, self.run.rules.dropout
+        self.d_rows.addmm_(given, run.buffers.dropped[step].t())
         carry = self.generator.carry[0]
-        if run.rules.dropout:
+        if rate:
             torch.mm(run.rows.t(), given, out=self.d_state)
-            carry.addcmul_(self.d_state, run.buffers.state_coins.kept(step, run.rules.dropout))
+            carry.addcmul_(self.d_state, run.buffers.state_coins.kept(step, rate))
         else:
             carry.addmm_(run.rows.t(), given)
 
@@ -237,26 +249,27 @@ class Walk:
             self.d_from_input.addmm_(grad, self.inputs[t].t())
         return torch.mm(trace.weights.inputs[0].t(), grad)
 
-    def infer(self, t: int, d_sample: Tensor, d_posterior: Tensor) -> Tensor:
+    def infer(self, t: int, d_sample: Tensor, d_listened: Tensor) -> None:
         """A controller step gives its gradient to what it listened to."""
         run, trace, back = self.run, self.run.control, self.control
         step, before, after = trace.bins[t]
-        given = d_posterior.clone()
-        d_mean, d_log_var = given.chunk(2)
-        d_mean.add_(d_sample)
+        self.d_mean[t].add_(d_sample)
         if run.noise is not None:
-            d_log_var.add_(d_sample * run.noise[t] * run.buffers.deviation[t], alpha=0.5)
-        back.carry[0].addmm_(run.posterior.t(), given)
-        self.d_read.addmm_(given, after[0].t())
-        self.d_read_bias.addmv_(given, back.ones)
+            self.d_log_var[t].addcmul_(d_sample, self.spread[t])
+        back.carry[0].addmm_(run.posterior.t(), self.d_posterior[t])
         run.clamp_back(t, after, back.carry)
         cell_backward(back, step, trace.weights.transposed, before, after)
         grad = back.step.nrz[0]
         self.d_listen.addmm_(run.buffers.listened[t], grad.t())
-        d_listened = torch.mm(trace.weights.inputs[0].t(), grad, out=self.d_listened)
+        torch.mm(trace.weights.inputs[0].t(), grad, out=d_listened)
         if run.rules.dropout:
             d_listened.mul_(run.buffers.listen_coins.kept(t, run.rules.dropout))
-        return d_listened
+
+    def read_posterior(self) -> None:
+        """Collect what the posteriors of all bins give to their read-out."""
+        for (_, _, after), given in zip(self.run.control.bins, self.d_posterior, strict=True):
+            self.d_read.addmm_(given, after[0].t())
+        self.d_read_bias = self.d_posterior.sum((0, 2))
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Of the initial state and of every parameter, in the order of the arguments."""
@@ -270,4 +283,4 @@ class Walk:
         cell = unpack_gradients(self.control, run.scale * self.d_listen.t()[None])[0]
         start = 0.5 * self.control.carry[0].sum(1)
         weight = 2 * self.d_read - self.d_read_bias[:, None]
-        return *shared, start, weight, self.d_read_bias.clone(), *cell
+        return *shared, start, weight, self.d_read_bias, *cell

@@ -125,9 +125,11 @@ class _Scan(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         (inputs,) = ctx.saved_tensors
         run: Run = ctx.run
-        d_heard = inputs.new_empty(run.rules.n_bins, ctx.n_heard, inputs.shape[2])
+        n_bins, n_factors, batch = d_factors.shape
+        d_listened = inputs.new_empty(n_bins, ctx.n_heard + n_factors, batch)
         with torch.inference_mode():
             walk = Walk(run, ctx.workspace, inputs)
-            walk.all_bins(d_factors, d_inputs, d_posterior, d_heard)
+            walk.all_bins(d_factors, d_inputs, d_posterior, d_listened)
         grads = walk.gradients()
-        return None, None, None, None, d_heard if ctx.n_heard else None, *grads
+        d_heard = d_listened[:, : ctx.n_heard] if ctx.n_heard else None
+        return None, None, None, None, d_heard, *grads

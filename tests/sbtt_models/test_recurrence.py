@@ -17,6 +17,7 @@ from sbtt_models.losses import coordinated_dropout, poisson_nll, selective_loss
 from sbtt_models.nets.coins import drop_inputs, random_bits
 from sbtt_models.nets.gru import _lagged, encode
 from sbtt_models.nets.lfads_scan import Control, Rules, scan
+from sbtt_models.nets.sparse import SparseBins
 from sbtt_models.nets.unroll import read_out, unroll
 from sbtt_models.nets.workspace import Workspace, long_lived
 
@@ -66,6 +67,55 @@ def test_the_encoder_equals_torch(size, lag, dtype, tolerance) -> None:
         assert torch.allclose(one, other, atol=tolerance)
     for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
         agree(one, other, tolerance)
+
+
+def sparse_windows(n_bins: int, n_inputs: int, batch: int) -> torch.Tensor:
+    """Windows with few entries that are not 0; bins, inputs and windows without any among them."""
+    draw = torch.Generator().manual_seed(3)
+    kept = torch.rand(n_bins, n_inputs, batch, generator=draw) < 0.1
+    values = torch.randn(kept.shape, generator=draw, dtype=torch.float64) * kept
+    values[1], values[:, 7], values[..., -1] = 0, 0, 0
+    return values
+
+
+@pytest.mark.parametrize("size", [(4, 9, 2), (5, 120, 7), (3, 10, 300), (260, 8, 256)])
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_sparse_products_are_those_over_all_entries(size, contiguous: bool, monkeypatch) -> None:
+    """More than 65 536 windows and bins, too, where the entries are sorted in another way."""
+    monkeypatch.setattr("sbtt_models.nets.sparse._MANY", 1)
+    bins = sparse_windows(*size)
+    if not contiguous:
+        bins = bins.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    sparse = SparseBins.of(bins)
+    assert sparse is not None
+    weights = torch.randn(size[1], 3, dtype=torch.float64)
+    given = torch.randn(size[2], 3, dtype=torch.float64)
+    for t in (0, 1, size[0] - 1):
+        assert torch.allclose(sparse.times(t, weights), bins[t].t() @ weights, atol=1e-12)
+        assert torch.allclose(sparse.gradient(t, given), bins[t] @ given, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0])
+def test_products_are_sparse_only_where_that_pays(value: float) -> None:
+    full, few = torch.full((3, 200, 5), value), torch.zeros(3, 10, 5)
+    assert (SparseBins.of(full) is None) == bool(value)
+    assert SparseBins.of(few) is None
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["its gradient", "no gradient"])
+def test_the_encoder_equals_torch_on_few_spikes(wanted: bool) -> None:
+    bins = sparse_windows(5, 120, 7)
+    assert SparseBins.of(bins) is not None
+    torch.manual_seed(0)
+    gru = nn.GRU(120, 6, batch_first=True, bidirectional=True).double()
+    seen = bins.permute(2, 0, 1).requires_grad_(wanted)
+    last, states = encode([gru], seen, Workspace(), every_bin=True, lag=1)
+    ours, theirs = (last, states.permute(2, 0, 1)), plain_encode(gru, seen, 1)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-12)
+    inputs = [*gru.parameters(), *([seen] if wanted else [])]
+    for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
+        agree(one, other, 1e-12)
 
 
 def test_encoders_side_by_side_are_those_alone() -> None:
