@@ -56,6 +56,7 @@ _UNIT: dict[str, tuple[float, _Dim]] = {
     "A": (1.0, (0, 0, 1, 0, 0, 0)),
     "W": (1.0, (0, 1, 1, 0, 0, 0)),
     "J": (1.0, (1, 1, 1, 0, 0, 0)),
+    "Wh": (3600.0, (1, 1, 1, 0, 0, 0)),
     "C": (1.0, (1, 0, 1, 0, 0, 0)),
     "Ah": (3600.0, (1, 0, 1, 0, 0, 0)),
     "F": (1.0, (1, -1, 1, 0, 0, 0)),
@@ -76,6 +77,7 @@ _NO_PREFIX = {"min", "h", "d", "%"}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*([^\s\d].*?)?\s*$")
 _FACTOR = re.compile(r"^([A-Za-zµμΩ%]+?)(?:\^?([1-3]))?$")
+_RAISED = str.maketrans("¹²³", "123")
 _MAX_TEXT = 40  # the longest honest quantity is a dozen characters; longer text is an attack
 
 
@@ -143,14 +145,32 @@ def to_si(value: object, unit: str) -> float:
     number = float(match[1])
     if match[2] is None:
         return number
-    parsed, target = _parse_unit(match[2]), _parse_unit(unit) if unit else (1.0, (0,) * 6)
+    given = match[2].translate(_RAISED)
+    parsed, target = _parse_unit(given), _parse_unit(unit) if unit else (1.0, (0,) * 6)
     if parsed is None:
-        raise ValueError(f"unknown unit {match[2]!r} in {value!r}; expected {wanted}")
+        hint = _advice(match[1], given, unit)
+        raise ValueError(f"unknown unit {match[2]!r} in {value!r}; expected {wanted}{hint}")
     if target is None or parsed[1] != target[1]:
-        raise ValueError(f"{value!r} has the wrong dimension; expected {wanted}")
+        hint = _advice(match[1], given, unit)
+        raise ValueError(f"{value!r} has the wrong dimension; expected {wanted}{hint}")
     # round trip through decimal digits, so that "5 pJ" equals 5e-12 and not 5.000000000000001e-12
     result = number * (parsed[0] / target[0])
     return float(f"{result:.15g}") if math.isfinite(result) else result
+
+
+def _advice(number: str, given: str, unit: str) -> str:
+    """How to write what papers write otherwise; empty where that is not clear."""
+    if given.startswith(","):
+        return f": a decimal point, as in {number}.{given[1:]}"
+    if unit == "Hz" and (samples := re.match(r"([kMG]?)S(?:/s|ps)", given)):
+        return f": samples per second are {number} {samples[1]}Hz"
+    if unit == "K" and given in ("C", "°C"):
+        return f": a rise of temperature, {number} K"
+    first, _, per = given.partition("/")
+    parsed, target = _parse_unit(first), _parse_unit(unit) if unit else None
+    if per and parsed is not None and target is not None and parsed[1] == target[1]:
+        return f": {number} {first}, the key says per what"
+    return ""
 
 
 def measure(text: str) -> tuple[float, tuple[int, ...]] | None:

@@ -238,3 +238,13 @@ def test_inspect_a_file_and_what_a_scenario_makes_of_it(run, scenario, tmp_path)
     assert (told["channels"], told["mean_rate_hz"]) == (3, 50.0)
     assert told["behaviour"] == "behaviour, 2 dimensions: 1 to 1; 1 to 1 m/s"
     assert run("inspect", "b.npz")[0] == 2
+
+
+def test_a_block_written_as_a_value_is_told_its_keys_and_a_kind_in_capitals_its_name(
+    run, scenario
+):
+    name = scenario(implant="implants/utah_ble.yaml")
+    told = run("validate", name, "--set", "implant.power.battery=200 mAh")[2]
+    assert "must be a block of keys (known: capacity, source, usable, voltage)" in told
+    told = run("validate", name, "--set", "implant.radio.kind=BLE")[2]
+    assert "did you mean 'ble'?" in told

@@ -107,7 +107,13 @@ def calibrate(
     measured: Annotated[
         Path, typer.Option(metavar="YAML", help="Component, or total: measured power, as 5 mW.")
     ],
-    out: Annotated[Path, typer.Option(help="Where the fitted implant is written, as YAML.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the fitted implant is written. [default: fitted_MEASURED here]",
+            show_default=False,
+        ),
+    ] = None,
     set_: Set = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -116,7 +122,7 @@ def calibrate(
     with faults_told(debug):
         from implant_sim.study.fit_chip import fit_chip
 
-        found = fit_chip(scenario, set_ or [], measured, out)
+        found = fit_chip(scenario, set_ or [], measured, out or Path(f"fitted_{measured.name}"))
         if as_json:
             terminal.print_json(found)
         else:

@@ -24,7 +24,8 @@ def nearest(word: str, known: Sequence[str]) -> str:
     >>> nearest("round_robbin", ["full", "round_robin"])
     "; did you mean 'round_robin'?"
     """
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = [name for name in known if name.lower() == word.lower()]
+    close = close or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -108,7 +109,7 @@ def _say(
         ]
         text += nearest(str(fault["input"]), choices)
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        text = "must be a block of keys"
+        text = f"must be a block of keys{_list(known['inside'])}"
     if kind == "value_error" or isinstance(node.value, dict | list):
         return node.place, printable(text)
     return node.place, f"{printable(text)}, got {_short(node.value)}"
@@ -124,7 +125,7 @@ def _short(value: object) -> str:
 
 
 def _known(schema: dict[str, Any], root: Node, path: tuple[str, ...]) -> dict[str, list[str]]:
-    """Names that would be right at `path`: keys beside its last step, kinds of its block."""
+    """Names that would be right at `path`: beside its last step, its kinds, in its block."""
     node, here, above = root, _resolve(schema, schema, root), {}
     for step in path:
         above = here
@@ -136,7 +137,15 @@ def _known(schema: dict[str, Any], root: Node, path: tuple[str, ...]) -> dict[st
             below = above.get("properties", {}).get(step, {})
         here = _resolve(schema, below, node)
     kinds = here.get("discriminator", {}).get("mapping", {})
-    return {"siblings": sorted(above.get("properties", {})), "kinds": sorted(kinds)}
+    blocks = (_resolve(schema, option, node) for option in here.get("anyOf", [here]))
+    inside: dict[str, Any] = next(
+        (block["properties"] for block in blocks if "properties" in block), {}
+    )
+    return {
+        "siblings": sorted(above.get("properties", {})),
+        "kinds": sorted(kinds),
+        "inside": sorted(inside),
+    }
 
 
 def _resolve(schema: dict[str, Any], here: dict[str, Any], node: Node) -> dict[str, Any]:

@@ -18,6 +18,7 @@ READ = [
     ("2 pF", "F", 2e-12),
     ("1 Mb/s", "bit/s", 1e6), ("1 Mbps", "bit/s", 1e6), ("1 kB/s", "bit/s", 8e3),
     ("40 mW/cm2", "W/m2", 400.0), ("40 mW/cm^2", "W/m2", 400.0), ("16 mm2", "m2", 1.6e-5),
+    ("16 mm²", "m2", 1.6e-5), ("740 mWh", "J", 2664.0),
     ("5 mm", "m", 5e-3), ("1 m", "m", 1.0), ("1 K", "K", 1.0), ("20 pJ/bit", "J/bit", 2e-11),
     ("25 %", "", 0.25), ("0.25", "", 0.25), ("3", "J", 3.0), (" 3  J ", "J", 3.0),
 ]  # fmt: skip
@@ -45,6 +46,23 @@ def test_hostile_text_is_refused_quickly(text: str) -> None:
 def test_a_wrong_dimension_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="wrong dimension; expected a quantity in J"):
         to_si(text, "J")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "way"),
+    [
+        ("20 kS/s", "Hz", "20 kHz$"),
+        ("1 MSps", "Hz", "1 MHz$"),
+        ("39.4 fJ/step", "J", "39.4 fJ, the key says per what"),
+        ("1 mW/channel", "W", "1 mW, the key"),
+        ("1 °C", "K", "1 K$"),
+        ("2,2 uV", "V", r"2\.2 uV$"),
+        ("3 S/m", "V", "in V$"),
+    ],
+)
+def test_what_papers_write_is_told_how_to_write(text: str, unit: str, way: str) -> None:
+    with pytest.raises(ValueError, match=way):
+        to_si(text, unit)
 
 
 @given(st.floats(1e-3, 1e3), st.sampled_from(["f", "p", "n", "u", "m", "", "k", "M", "G"]))
