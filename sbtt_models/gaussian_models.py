@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -110,6 +111,8 @@ class GaussianModel(StateModel):
 class KalmanFamily(Family[GaussianModel]):
     """Linear dynamics of any kind. Setting: `prior`, the pull of the loadings towards 0."""
 
+    dampings: ClassVar[tuple[float, ...]] = (0.95, 0.6)
+
     means: Float[np.ndarray, " channel"]
     least_noise: Float[np.ndarray, " channel"]
 
@@ -117,7 +120,7 @@ class KalmanFamily(Family[GaussianModel]):
         """Principal components of smoothed rates."""
         smoothed = smoothed_rates(batch.counts, batch.exposure, self.means, SMOOTHING, 0.5)
         size = min(choice.size, self.means.size)
-        system = initial_guess(smoothed, batch.inside, size, self.least_noise)
+        system = initial_guess(smoothed, batch.inside, size, self.least_noise, choice.damping)
         size, n = system.transition.shape[0], self.means.size
         n_parameters = 2 * size * size + size * (size + 1) // 2 + n * (size + 2)
         return GaussianModel(system, n_parameters)

@@ -188,8 +188,13 @@ def initial_guess(
     inside: Float[np.ndarray, "sequence bin"],
     size: int,
     least_noise: Float[np.ndarray, " channel"],
+    damping: float = 0.95,
 ) -> LinearDynamics:
-    """Principal components of smoothed rates, and how they follow one another."""
+    """Principal components of smoothed rates, and how they follow one another.
+
+    Smoothed states move too slowly: `damping` leaves the transition room, and EM finds how fast
+    they really are.
+    """
     rows = smoothed[inside > 0]
     offset = rows.mean(0)
     strength, directions = _principal(rows - offset)
@@ -199,8 +204,7 @@ def initial_guess(
     state = ((smoothed - offset) @ directions[:size].T) / scale * inside[..., None]
     now, later = state[:, :-1].reshape(-1, size), state[:, 1:].reshape(-1, size)
     transition = np.linalg.solve(now.T @ now + np.eye(size), now.T @ later).T
-    # smoothed states move too slowly: leave room, and let EM find how fast they really are
-    transition *= 0.95
+    transition *= damping
     innovation = np.eye(size) - transition @ transition.T
     values, vectors = np.linalg.eigh(symmetric(innovation))
     innovation = (vectors * np.maximum(values, 0.02)) @ vectors.T

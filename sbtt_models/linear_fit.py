@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -81,10 +81,16 @@ class Choice:
     """Latent dimensions."""
     settings: Mapping[str, float]
     """The family's further settings, by name."""
+    damping: float = 0.95
+    """Of the transition that the guess begins with."""
 
 
 class Family(ABC, Generic[M]):
     """Where a model begins, and how EM goes on."""
+
+    dampings: ClassVar[tuple[float, ...]] = (0.95,)
+    """What may be tried of :attr:`Choice.damping`. EM hardly speeds up states whose innovations
+    are small, and overfits few samples from a fast start; so both are worth a trial."""
 
     @abstractmethod
     def first(self, batch: Batch, choice: Choice) -> M:
@@ -186,22 +192,23 @@ def find(
 ) -> Found:
     """Choose the settings one after the other, then fit.
 
-    From the middle of the sizes the walk goes up, or else down, until two in a row are no better;
-    then the values of each further setting are tried with the best of all before. So the number
-    of fits is at most the sum of the numbers of values. They are compared on a part of long data;
-    the winner goes on with all of it.
+    At the middle of the sizes the family's dampings are compared. From there the walk goes up, or
+    else down, until two in a row are no better; then the values of each further setting are tried
+    with the best of all before. So the number of fits is at most the sum of the numbers of values.
+    They are compared on a part of long data; the winner goes on with all of it.
     """
-    tried = sum(len(values) for values in (search.sizes, *search.settings.values()))
+    lists = (search.sizes, family.dampings, *search.settings.values())
+    tried = sum(len(values) for values in lists)
     most = tried * (_TRIAL + 1) + search.iterations
     told = None if progress is None else lambda done: progress(min(done, most), most)
     climber = _Climber(family, judge, search.iterations, told, [])
     part = _part(train)
-    if search.open or part is not train:
+    if search.open or part is not train or len(family.dampings) > 1:
         best = climber.walk(part, search)
         for name, values in search.settings.items():
             for value in values[1:]:
                 settings = {**best.choice.settings, name: value}
-                reached = climber.start(part, Choice(best.choice.size, settings))
+                reached = climber.start(part, replace(best.choice, settings=settings))
                 best = reached if reached.loss < best.loss else best
     else:
         best = climber.start(train, search.choice(search.sizes[0]), patience=0)
@@ -238,15 +245,17 @@ class _Climber:
         return self.go_on(reached, batch, patience, _TRIAL) if patience else reached
 
     def walk(self, batch: Batch, search: Search) -> _Reached:
-        """Choose the size."""
+        """Choose damping and size."""
         middle = len(search.sizes) // 2
-        best = self.start(batch, search.choice(search.sizes[middle]))
+        first = search.choice(search.sizes[middle])
+        starts = (replace(first, damping=damping) for damping in self.family.dampings)
+        best = min((self.start(batch, choice) for choice in starts), key=lambda got: got.loss)
         for sizes in (search.sizes[middle + 1 :], search.sizes[:middle][::-1]):
             if best.choice.size != search.sizes[middle]:
                 break  # larger was better
             stale = 0
             for size in sizes:
-                reached = self.start(batch, search.choice(size))
+                reached = self.start(batch, replace(best.choice, size=size))
                 stale = 0 if reached.loss < best.loss else stale + 1
                 best = reached if stale == 0 else best
                 if stale == _SHORT:

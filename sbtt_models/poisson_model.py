@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -82,6 +83,8 @@ class PoissonModel(StateModel):
 class PoissonFamily(Family[PoissonModel]):
     """Poisson linear dynamics. Setting: `prior`, the precision of the loadings."""
 
+    dampings: ClassVar[tuple[float, ...]] = (0.95, 0.6)
+
     means: Float[np.ndarray, " channel"]
 
     def first(self, batch: Batch, choice: Choice) -> PoissonModel:
@@ -89,7 +92,7 @@ class PoissonFamily(Family[PoissonModel]):
         smoothed = smoothed_rates(batch.counts, batch.exposure, self.means, _SMOOTHING, 0.5)
         size = min(choice.size, self.means.size)
         least = np.full(self.means.size, 1e-3)
-        guess = initial_guess(np.log(smoothed), batch.inside, size, least)
+        guess = initial_guess(np.log(smoothed), batch.inside, size, least, choice.damping)
         chain = guess.transition, guess.innovation, guess.initial
         return PoissonModel(PoissonDynamics(*chain, guess.loading, np.log(self.means)))
 

@@ -302,6 +302,23 @@ def test_a_share_of_the_budget_is_always_on(bandwidth, share, n_always):
     np.testing.assert_array_equal(of_share, of_number)
 
 
+def test_the_rest_by_weight_is_weighted_rotation_of_the_others():
+    tree = {"kind": "hybrid", "bandwidth": 4, "n_always": 1, "order": "rate", "rest": "weighted"}
+    recording = hw.recording()
+    mask = steps(tree)
+    others = np.flatnonzero(~mask.all(axis=0))
+    data = calibration_data(recording)
+    weights = calibrated_weights(data, "variance")
+    share = mask[:, others].mean(axis=0)
+    assert share.sum() == pytest.approx(3)
+    heavy, light = np.argmax(weights[others]), np.argmin(weights[others])
+    assert share[heavy] > share[light]
+    assert share.min() > 0.2 * 3 / len(others)
+    _, activity, _, _ = hw.run(recording, hw.implant(), tree)
+    told_bit = math.log2(8) + 8 * len(others)  # which channel, and the weights of the others
+    assert activity.side_info_bps == pytest.approx(told_bit / 86400)
+
+
 def test_a_budget_of_one_channel_has_no_share_for_others():
     with pytest.raises(SpecError, match="leaves nothing of 1 for the others"):
         steps({"kind": "hybrid", "bandwidth": 1, "always_share": 0.5})

@@ -273,6 +273,33 @@ def test_a_simulated_system_is_recovered() -> None:
     np.testing.assert_allclose(found.noise, 0.25, rtol=0.3)
 
 
+def test_fast_states_are_found_from_few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow first guess alone would leave EM where it is."""
+    rng = np.random.default_rng(0)
+    angle = 1.0
+    turn = 0.9 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    loading, x = rng.normal(size=(20, 2)), rng.normal(size=(60, 2))
+    rates = np.zeros((60, 40, 20))
+    for t in range(40):
+        rates[:, t] = np.exp(0.8 * x @ loading.T / np.sqrt(2) - 0.5)
+        x = x @ turn.T + 0.43 * rng.normal(size=(60, 2))
+    mask = rng.random(rates.shape) < 0.1
+    split = Split(np.arange(40), np.arange(40, 60), np.arange(40, 60))
+    seen = MaskedStream(
+        np.where(mask, rng.poisson(rates), 0).astype(np.int32),
+        mask.astype(np.float32),
+        np.full(60, 40),
+        0.02,
+        split,
+    )
+    losses = []
+    for dampings in ((0.95,), (0.95, 0.6)):
+        monkeypatch.setattr(KalmanFamily, "dampings", dampings)
+        found = sbtt_models.fit(Kalman(size=4, prior=10, iterations=8), seen)
+        losses.append(min(row["valid_loss"] for row in found.history))
+    assert losses[1] < losses[0] - 0.005
+
+
 # --- factor analysis -----------------------------------------------------------------------------
 
 

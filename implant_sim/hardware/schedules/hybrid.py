@@ -9,15 +9,23 @@ from jaxtyping import Int
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from typing_extensions import override
 
-from implant_sim.hardware.kernels import masks
+from implant_sim.hardware.kernels import masks, patterns
 from implant_sim.hardware.schedules import ranking
 from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Groups, Plan, View
 from implant_sim.hardware.schedules.random_subset import draw_subsets
+from implant_sim.hardware.schedules.sharing import (
+    WEIGHT_BIT,
+    calibrated_weights,
+    eight_bits,
+    visit_rates,
+)
 from implant_sim.hardware.schedules.wires import checked_channels, refuse_fixed_order
 from sbtt_models.errors import SpecError
 from sbtt_models.units import Fraction
 
 __all__ = ["Hybrid"]
+
+_LEAST_SHARE = 0.25  # of the even rate, so that no channel stays away for long
 
 
 class Hybrid(Budgeted):
@@ -36,8 +44,9 @@ class Hybrid(Budgeted):
     others."""
     order: Literal["random", "rate", "greedy"] = "random"
     """As of static_subset; the last two rank on calibration data, which are charged."""
-    rest: Literal["round_robin", "random_subset"] = "round_robin"
-    """How the others take turns."""
+    rest: Literal["round_robin", "random_subset", "weighted"] = "round_robin"
+    """How the others take turns. Weighted: in proportion to the variance of their spikes, as
+    calibration data have it, each at least a quarter as often as if all were alike."""
     calibration: CalibrationRule = CalibrationRule()
 
     @model_validator(mode="after")
@@ -82,18 +91,22 @@ class Hybrid(Budgeted):
         sampled[:, fixed] = True
         others = np.flatnonzero(~np.isin(view.groups.of, view.groups.of[fixed]))
         by_turns = Groups.by_wire(view.groups.of[others])
-        sampled[:, others] = self._rotate(view.n_steps, by_turns, k - n_fixed, rng)
-        if self.always is not None or self.order == "random":
-            return Plan(sampled)
-        return Plan(sampled, self.calibration.every_s, view.groups.subset_bit(n_fixed))
-
-    def _rotate(
-        self, n_steps: int, groups: Groups, k: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        if self.rest == "random_subset":
-            return draw_subsets(n_steps, groups, k, rng)
-        mask: np.ndarray = masks.round_robin(n_steps, groups.start, groups.members, k)
-        return mask
+        n_steps, left = view.n_steps, k - n_fixed
+        if self.rest == "weighted":
+            weights = eight_bits(calibrated_weights(view.calibrate(), "variance"), "variance")
+            rates = visit_rates(weights[others], by_turns, left, _LEAST_SHARE)[by_turns.members]
+            turns = patterns.weighted(n_steps, by_turns.start, by_turns.members, rates, left)
+        elif self.rest == "random_subset":
+            turns = draw_subsets(n_steps, by_turns, left, rng)
+        else:
+            turns = masks.round_robin(n_steps, by_turns.start, by_turns.members, left)
+        sampled[:, others] = turns
+        told_bit = 0.0
+        if self.always is None and self.order != "random":
+            told_bit += view.groups.subset_bit(n_fixed)
+        if self.rest == "weighted":
+            told_bit += WEIGHT_BIT * len(others)
+        return Plan(sampled, self.calibration.every_s, told_bit) if told_bit else Plan(sampled)
 
     def _choose(self, view: View, n: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
         groups = view.groups

@@ -6,8 +6,11 @@ import numpy as np
 from jaxtyping import Float
 
 from implant_sim.hardware.schedules.view import Calibration, Groups
+from sbtt_models.spec import SpecError
 
-__all__ = ["calibrated_weights", "visit_rates"]
+__all__ = ["WEIGHT_BIT", "calibrated_weights", "eight_bits", "visit_rates"]
+
+WEIGHT_BIT = 8  # of a weight that is told to the implant
 
 _WINDOW_S = 0.1  # spikes are summed over so long before their variance is taken
 _SPARE = 1e-12  # weight of a channel without one, against the lightest other
@@ -118,3 +121,19 @@ def calibrated_weights(data: Calibration, by: str) -> Float[np.ndarray, " channe
     n = np.maximum(1, seen.sum(axis=(0, 1)))
     mean = np.where(seen, spikes, 0).sum(axis=(0, 1)) / n
     return (np.where(seen, spikes - mean, 0.0) ** 2).sum(axis=(0, 1)) / n
+
+
+def eight_bits(weights: Float[np.ndarray, " channel"], of: str) -> Float[np.ndarray, " channel"]:
+    """Round weights to what is sent of them: whole numbers up to 255.
+
+    Raises
+    ------
+    SpecError
+        If all are 0; `of` says what they are.
+    """
+    if not weights.any():
+        raise SpecError(
+            f"schedule: the {of} of every channel is 0 on the calibration data, so that they have "
+            "no weights; use weighted with weights of your own, or another schedule"
+        )
+    return np.rint(weights / weights.max() * (2**WEIGHT_BIT - 1))

@@ -11,15 +11,17 @@ from typing_extensions import override
 
 from implant_sim.hardware.kernels import patterns
 from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Plan, View
-from implant_sim.hardware.schedules.sharing import calibrated_weights, visit_rates
+from implant_sim.hardware.schedules.sharing import (
+    WEIGHT_BIT,
+    calibrated_weights,
+    eight_bits,
+    visit_rates,
+)
 from implant_sim.hardware.schedules.wires import refuse_fixed_order
 from sbtt_models.errors import SpecError
 from sbtt_models.units import Fraction
 
 __all__ = ["Weighted"]
-
-_WEIGHT_BIT = 8
-_LEVELS = 2**_WEIGHT_BIT - 1
 
 
 class Weighted(Budgeted):
@@ -70,7 +72,7 @@ class Weighted(Budgeted):
         )
         if self.by is None:
             return Plan(sampled)
-        return Plan(sampled, self.calibration.every_s, float(_WEIGHT_BIT * view.n_channels))
+        return Plan(sampled, self.calibration.every_s, float(WEIGHT_BIT * view.n_channels))
 
     def _weigh(self, view: View) -> Float[np.ndarray, " channel"]:
         if self.weights is not None:
@@ -80,10 +82,5 @@ class Weighted(Budgeted):
                     "channels; give one for each, or use by: rate"
                 )
             return np.array(self.weights)
-        found = calibrated_weights(view.calibrate(), self.by or "rate")
-        if not found.any():
-            raise SpecError(
-                f"schedule.by: the {self.by} of every channel is 0 on the calibration data; give "
-                "weights"
-            )
-        return np.rint(found / found.max() * _LEVELS)
+        by = self.by or "rate"
+        return eight_bits(calibrated_weights(view.calibrate(), by), by)
