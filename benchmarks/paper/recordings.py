@@ -28,9 +28,10 @@ RANDOM, STATIC = {"kind": "random_subset"}, {"label": "always-on", "kind": "stat
 WEIGHTED = {"label": "weighted", "kind": "weighted", "by": "variance", "least_share": 0.25}
 # of the budget half, or three quarters, on the best channels; the others take turns
 HYBRIDS = [
-    {"label": label, "kind": "hybrid", "always_share": share, "order": "greedy"}
-    | {"rest": "random_subset"}
-    for label, share in {"hybrid, half": 0.5, "hybrid, three quarters": 0.75}.items()
+    {"label": f"hybrid, {part}, {way}", "kind": "hybrid", "always_share": share, "order": "greedy"}
+    | {"rest": rest}
+    for part, share in {"half": 0.5, "three quarters": 0.75}.items()
+    for way, rest in {"random": "random_subset", "weighted": "weighted"}.items()
 ]
 
 PARTS: dict[str, dict[str, Any]] = {

@@ -39,14 +39,15 @@ SCHEDULES = {
     "always-on": "always-on, random channels",
     "best always-on": "always-on, best channels",
     "weighted": "rotation weighted by variance",
-    "hybrid, half": "half of it on the best channels, rotation of the others",
-    "hybrid, three quarters": "three quarters of it on the best channels, rotation",
+    "hybrid, half, random": "half on the best channels, random rotation of the others",
+    "hybrid, half, weighted": "half on the best channels, weighted rotation of the others",
+    "hybrid, three quarters, random": "three quarters on the best channels, random rotation",
+    "hybrid, three quarters, weighted": "three quarters on the best channels, weighted rotation",
 }
 COLOURS = dict(
     zip(DECODERS, ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000"), strict=True)
 )
 MARKS = {"random": "o-", "always-on": "s--", "best always-on": "^:", "weighted": "D-."}
-MARKS |= {"hybrid, half": "v--", "hybrid, three quarters": "P:"}
 KEPT = ["part", "decoder", "schedule", "share", "repeat", *MEASURES, "bits_per_spike", "power_w"]
 
 
@@ -152,15 +153,15 @@ def draw(rows: pd.DataFrame, path: Path, title: str) -> None:
     shown = ("velocity_r2", "co_bps", "bits_per_spike_all")
     for axis, measure in zip(axes, shown, strict=True):
         for decoder, name in DECODERS.items():
-            for schedule, way in SCHEDULES.items():
+            for schedule, mark in MARKS.items():
                 own = rows[(rows["decoder"] == decoder) & (rows["schedule"] == schedule)]
                 line = own.groupby("share")[measure].agg(["mean", "std"]).dropna(subset="mean")
                 if decoder == "counts as they are" and measure == "bits_per_spike_all":
                     continue  # what was not sampled gets the channel's mean
                 if len(line):
                     axis.errorbar(
-                        100 * line.index, line["mean"], line["std"], fmt=MARKS[schedule], ms=4,
-                        lw=1.4, capsize=2, color=COLOURS[decoder], label=f"{name}; {way}",
+                        100 * line.index, line["mean"], line["std"], fmt=mark, ms=4,
+                        lw=1.4, capsize=2, color=COLOURS[decoder], label=f"{name}; {SCHEDULES[schedule]}",
                     )  # fmt: skip
         axis.set_xscale("log", base=2)
         ticks = sorted(rows["share"].unique())
