@@ -161,7 +161,8 @@ def draw(rows: pd.DataFrame, path: Path, title: str) -> None:
                 if len(line):
                     axis.errorbar(
                         100 * line.index, line["mean"], line["std"], fmt=mark, ms=4,
-                        lw=1.4, capsize=2, color=COLOURS[decoder], label=f"{name}; {SCHEDULES[schedule]}",
+                        lw=1.4, capsize=2, color=COLOURS[decoder],
+                        label=f"{name}; {SCHEDULES[schedule]}",
                     )  # fmt: skip
         axis.set_xscale("log", base=2)
         ticks = sorted(rows["share"].unique())

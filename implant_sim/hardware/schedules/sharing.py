@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from implant_sim.hardware.schedules.view import Calibration, Groups
-from sbtt_models.spec import SpecError
+from sbtt_models.errors import SpecError
 
 __all__ = ["WEIGHT_BIT", "calibrated_weights", "eight_bits", "visit_rates"]
 
