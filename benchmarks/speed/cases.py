@@ -26,6 +26,10 @@ class Case:
     """Coordinated dropout."""
     stepwise: bool = False
     """The plain side has its encoders go bin by bin, too."""
+    sampled: float = 0.34
+    """Share of the entries that are observed."""
+    rate: float = 0.5
+    """Of each channel. [spikes/bin]"""
 
     @property
     def n_inputs(self) -> int:
@@ -45,12 +49,12 @@ class Case:
     def data(self) -> tuple[Tensor, Tensor]:
         shape = (self.n_bins, self.n_channels, self.batch)
         generator = torch.Generator().manual_seed(0)
-        exposure = (torch.rand(shape, generator=generator) < 0.34).float()
-        counts = torch.poisson(0.5 * exposure, generator=generator)
+        exposure = (torch.rand(shape, generator=generator) < self.sampled).float()
+        counts = torch.poisson(self.rate * exposure, generator=generator)
         return counts.permute(2, 0, 1), exposure.permute(2, 0, 1)
 
     def arithmetic(self) -> float:
-        """Additions and multiplications of the matrix products of one step."""
+        """Additions and multiplications of the matrix products of one step, zeros included."""
         spec, entries = self.spec, 2.0 * self.batch * self.n_bins
         if isinstance(spec, Autoencoder):
             read, recur = 3 * spec.hidden * self.n_inputs, 3 * spec.hidden**2
@@ -93,6 +97,23 @@ CASES = {
         LFADS(mask_input=False),
         *(256, 45, 182),
         hidden=0.5,
+    ),
+    "lfads_mask": Case(
+        "LFADS with the mask as input, too: plain every recurrence step by step",
+        LFADS(),
+        *(256, 45, 182),
+        hidden=0.5,
+        stepwise=True,
+    ),
+    "lfads_dense": Case(
+        "LFADS with few zeros: all sampled at 2 spikes a bin, no product leaves any out; plain: "
+        "every recurrence step by step",
+        LFADS(mask_input=False),
+        *(256, 45, 182),
+        hidden=0.5,
+        stepwise=True,
+        sampled=1.0,
+        rate=2.0,
     ),
 }
 

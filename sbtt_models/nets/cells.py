@@ -228,7 +228,7 @@ def cell_backward(
     carry.mul_(step.z)
     carry.baddbmm_(transposed, grad.rzm)
     back.recurrent.baddbmm_(grad.rzm, before.transpose(1, 2))
-    back.bias.add_(back.rows.sum(1))
+    back.bias.addmv_(back.rows, back.ones)
 
 
 def unpack_gradients(

@@ -114,8 +114,12 @@ def test_the_encoder_equals_torch_on_few_spikes(wanted: bool) -> None:
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one, other, atol=1e-12)
     inputs = [*gru.parameters(), *([seen] if wanted else [])]
-    for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
+    again = encode([gru], seen, Workspace(), every_bin=True, lag=1)
+    again = gradients((again[0], again[1].permute(2, 0, 1)), inputs)
+    results = gradients(ours, inputs), gradients(theirs, inputs), again
+    for one, other, repeated in zip(*results, strict=True):
         agree(one, other, 1e-12)
+        assert torch.equal(one, repeated)
 
 
 def test_encoders_side_by_side_are_those_alone() -> None:
