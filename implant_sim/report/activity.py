@@ -15,7 +15,16 @@ from implant_sim.report import style
 from implant_sim.report.load import Run
 from implant_sim.report.summary import Point, Summary
 
-__all__ = ["Example", "behaviour", "examples", "raster", "rates"]
+__all__ = [
+    "Example",
+    "behaviour",
+    "busiest",
+    "examples",
+    "liveliest",
+    "raster",
+    "rates",
+    "scored_bins",
+]
 
 _SAMPLED = (190, 218, 241)
 _UNSEEN, _SPIKE, _SPIKES = (212, 204, 196), (75, 80, 88), (10, 12, 15)
@@ -27,6 +36,7 @@ _MAX_ROWS = 96  # channels of a raster; more would be thinner than a line of the
 class Example:
     """One point's first repeat, looked at in one stretch of a test trial."""
 
+    point: int
     title: str
     arrays: dict[str, Shaped[np.ndarray, " ..."]]
     trial: int
@@ -52,6 +62,16 @@ class Example:
     def real(self) -> bool:
         """Whether the values are events that a microscope has read, rather than spikes."""
         return self.arrays["counts"].dtype.kind == "f"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether there is behaviour, and what was decoded of it."""
+        return {"behaviour", "decoded"} <= set(self.arrays)
+
+    @property
+    def unit(self) -> str:
+        """What a channel is called."""
+        return "Neuron" if self.real else "Channel"
 
     @property
     def truth(self) -> tuple[Float[np.ndarray, "bin channel"], str]:
@@ -98,7 +118,9 @@ def _example(run: Run, point: Point) -> Example | None:
         lengths = arrays["lengths"][test]
         trial = int(test[int(np.argmax(lengths >= min(lengths.max(), _MAX_BINS)))])
         stop = min(int(arrays["lengths"][trial]), _MAX_BINS)
-        return Example(point.label, arrays, trial, slice(0, stop), point.mean("bin_s"))
+        return Example(
+            point.index, point.label, arrays, trial, slice(0, stop), point.mean("bin_s")
+        )
     return None
 
 
@@ -108,7 +130,7 @@ def raster(shown: Sequence[Example]) -> Figure | None:
         return None
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     panels = np.ravel(figure.subplots(1, len(shown), sharey=True))
-    order = _by_rate(shown[0])
+    order = busiest(shown[0])
     for axes, example in zip(panels, shown, strict=True):
         end = example.times[-1] + example.bin_s / 2
         # as many pixels as cells: small in the file, and sharp at any size
@@ -119,11 +141,12 @@ def raster(shown: Sequence[Example]) -> Figure | None:
         sampled = example.exposure.mean()
         axes.text(1.0, 1.01, f"{sampled:.0%} sampled", transform=axes.transAxes,
                   ha="right", va="bottom", fontsize=8, color=style.MUTED)  # fmt: skip
-    panels[0].set_ylabel("Channel, busiest first")
+    panels[0].set_ylabel(f"{shown[0].unit}, busiest first")
     return figure
 
 
-def _by_rate(example: Example) -> Int[np.ndarray, " channel"]:
+def busiest(example: Example) -> Int[np.ndarray, " channel"]:
+    """Channels of a raster, the one that fires most first."""
     name = "true_counts" if "true_counts" in example.arrays else "counts"
     spikes = example.cut(name).sum(axis=0).astype(float)  # counts are unsigned: -0 would be last
     return np.argsort(-spikes, kind="stable")[:_MAX_ROWS]
@@ -133,10 +156,8 @@ def _cells(
     example: Example, order: Int[np.ndarray, " channel"]
 ) -> UInt8[np.ndarray, "channel bin colour"]:
     """Colours: blue by exposure, black where a spike arrived, grey where one went unseen."""
-    counts = example.cut("counts")[:, order].T.astype(int)
-    full = counts
-    if "true_counts" in example.arrays:
-        full = example.cut("true_counts")[:, order].T.astype(int)
+    counts = _firing(example, "counts", order)
+    full = _firing(example, "true_counts", order) if "true_counts" in example.arrays else counts
     image = 255 + example.exposure[:, order].T[:, :, None] * (np.array(_SAMPLED) - 255)
     image[(full > counts) & (counts == 0)] = _UNSEEN
     image[counts == 1] = _SPIKE
@@ -144,12 +165,26 @@ def _cells(
     return image.round().astype(np.uint8)
 
 
-def rates(shown: Sequence[Example], n_channels: int = 6) -> Figure | None:
+def _firing(
+    example: Example, name: str, order: Int[np.ndarray, " channel"]
+) -> Int[np.ndarray, "channel bin"]:
+    """Spikes of each cell; where events have sizes, 2 for an event of any size."""
+    values = example.cut(name)[:, order].T
+    return 2 * (values > 0) if example.real else values.astype(int)
+
+
+def liveliest(example: Example, most: int = 6) -> Int[np.ndarray, " channel"]:
+    """Channels whose rate varies most."""
+    truth, _ = example.truth
+    return np.argsort(-truth.std(axis=0), kind="stable")[:most]
+
+
+def rates(shown: Sequence[Example]) -> Figure | None:
     """True against inferred rates of the channels whose rate varies most."""
     if not shown:
         return None
     truth, name = shown[0].truth
-    picked = np.argsort(-truth.std(axis=0), kind="stable")[:n_channels]
+    picked = liveliest(shown[0])
     columns = min(3, len(picked))
     n_rows = -(-len(picked) // columns)
     figure = Figure(figsize=(9.6, 1.75 * n_rows + 0.5), layout="constrained")
@@ -163,27 +198,28 @@ def rates(shown: Sequence[Example], n_channels: int = 6) -> Figure | None:
         for example, colour in zip(shown, style.EXAMPLES, strict=False):
             inferred = example.cut("rates")[:, channel] * hz
             axes.plot(example.times, inferred, color=colour, lw=1.2, label=example.title)
-        axes.set_title(f"Channel {channel}", fontsize=8.5)
+        axes.set_title(f"{shown[0].unit} {channel}", fontsize=8.5)
         axes.set_ylim(bottom=0)
         axes.margins(x=0)
         if i % columns == 0:
-            axes.set_ylabel("Events (least/s)" if shown[0].real else "Rate (spikes/s)")
+            axes.set_ylabel("Event size per s" if shown[0].real else "Rate (spikes/s)")
         if i + columns >= len(picked):
             axes.set_xlabel("Time in trial (s)")
     for axes in panels[len(picked) :]:
         axes.set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    columns = style.legend_columns(labels)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     return figure
 
 
 def behaviour(shown: Sequence[Example], summary: Summary, most: int = 2) -> Figure | None:
     """Behaviour as it was and as the rates tell it, over test bins in a row."""
-    shown = [e for e in shown if {"behaviour", "decoded"} <= set(e.arrays)]
+    shown = [e for e in shown if e.decodes]
     if not shown:
         return None
     first = shown[0]
-    bins = _test_bins(first)
+    bins = scored_bins(first)
     n_dims = min(most, first.arrays["behaviour"].shape[2])
     figure = Figure(figsize=(9.6, 1.6 * n_dims + 0.7), layout="constrained")
     panels = np.ravel(figure.subplots(n_dims, 1, sharex=True))
@@ -206,11 +242,12 @@ def behaviour(shown: Sequence[Example], summary: Summary, most: int = 2) -> Figu
     panels[0].set_title(name[:1].upper() + name[1:] + ", test trials")
     panels[-1].set_xlabel("Time, trials side by side (s)" if starts.size else "Time (s)")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    columns = style.legend_columns(labels)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     return figure
 
 
-def _test_bins(
+def scored_bins(
     example: Example, most: int = 400
 ) -> tuple[Int[np.ndarray, " bin"], Int[np.ndarray, " bin"]]:
     """Trial and bin of the first scored test bins."""

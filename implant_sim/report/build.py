@@ -15,14 +15,16 @@ from markupsafe import Markup
 from implant_sim import files
 from implant_sim.report import leaderboard, tables, words
 from implant_sim.report.certainty import certainty
-from implant_sim.report.curves import along
-from implant_sim.report.figures import chosen, draw_all
-from implant_sim.report.handout import cell, markdown, write_figure_data, write_summary
-from implant_sim.report.load import clean, load_run
-from implant_sim.report.priced import counted, shared
+from implant_sim.report.curves import along, heading
+from implant_sim.report.figure_data import write_figure_data
+from implant_sim.report.figures import draw_all
+from implant_sim.report.gathered import gather
+from implant_sim.report.handout import cell, markdown, write_summary
+from implant_sim.report.load import clean
+from implant_sim.report.priced import shared
 from implant_sim.report.sampling import sampling
 from implant_sim.report.searched import searched
-from implant_sim.report.summary import METRICS, Summary, summarise
+from implant_sim.report.summary import Summary
 
 __all__ = ["build", "export_docs"]
 
@@ -58,9 +60,8 @@ def build(folder: Path) -> Path:
     WriteError
         If the page cannot be written.
     """
-    run = load_run(folder)
-    summary = summarise(run)
-    known = counted(run, summary)
+    of = gather(folder)
+    run, summary = of.run, of.summary
     ledgers = tables.energy(run, summary)
     covered, in_common = sampling(summary)
     style, script = _own("page.css"), _own("page.js")
@@ -72,11 +73,13 @@ def build(folder: Path) -> Path:
         what=words.what(run, summary),
         tiles=words.tiles(summary),
         notes=words.notes(run, summary),
-        figures={n: _embedded(svg) for n, svg in draw_all(run, summary, known, "svg").items()},
+        figures={name: _embedded(svg) for name, svg in draw_all(of, "svg").items()},
         alts=_ALTS,
+        imaged=not summary.powered,
         along=along(summary),
-        **words.captions(summary),
-        **certainty(summary, shared(known), chosen(summary, known)),
+        fidelity_heading=heading(summary),
+        **words.captions(summary, of.shown),
+        **certainty(summary, shared(of.known), of.looked_at),
         compared=tables.comparison(summary),
         searched=searched(run),
         limits=tables.limits(summary),
@@ -100,7 +103,7 @@ def build(folder: Path) -> Path:
     path = folder / "report.html"
     files.write_text(path, page)
     write_summary(folder, run, summary)
-    write_figure_data(folder, run, summary)
+    write_figure_data(folder, of)
     return path
 
 
@@ -124,12 +127,11 @@ def export_docs(folder: Path, out: Path) -> list[Path]:
     DataError
         If `folder` is no run folder.
     """
-    run = load_run(folder)
-    summary = summarise(run)
+    of = gather(folder)
+    run, summary = of.run, of.summary
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    known = counted(run, summary)
-    for name, image in draw_all(run, summary, known, "png").items():
+    for name, image in draw_all(of, "png").items():
         written.append(out / f"{name}.png")
         files.write_bytes(written[-1], image)
     compared = tables.comparison(summary)
@@ -146,8 +148,7 @@ def export_docs(folder: Path, out: Path) -> list[Path]:
 
 
 def _explained(summary: Summary) -> list[dict[str, str]]:
-    used = {m.column for m in (summary.metric, *summary.others) if m is not None}
-    return [{"label": m.label, "says": m.says} for m in METRICS if m.column in used]
+    return [{"label": m.label, "says": m.says} for m in summary.measures]
 
 
 def _own(name: str) -> str:

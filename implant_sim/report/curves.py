@@ -13,7 +13,7 @@ from implant_sim.report import style
 from implant_sim.report.legend import CROWD, MAX_WHISKERS, legend, legend_rows, looks
 from implant_sim.report.summary import Metric, Point, Summary
 
-__all__ = ["along", "fidelity_curves", "further_metrics"]
+__all__ = ["along", "fidelity_curves", "further_metrics", "heading"]
 
 _PLACE = "place"
 
@@ -24,16 +24,14 @@ def fidelity_curves(summary: Summary) -> Figure | None:
     Returns
     -------
     Figure or None
-        None without two points that have a score and a power.
+        None without two points that have a score and a place on an axis.
     """
-    metric = summary.metric
-    if metric is None or sum(_shown(p, metric) for p in summary.points) < 2:
+    metric, axes_of = summary.metric, _axes_of(summary)
+    if metric is None or not axes_of:
         return None
-    axes_of = ["power_w"]
-    if summary.axis is not None:
-        axes_of.append(_PLACE)
-    elif len({b for p in summary.points if np.isfinite(b := p.mean("bandwidth"))}) > 1:
-        axes_of.append("bandwidth")
+    placed = ((_x(p, axes_of[0]), p.mean(metric.column)) for p in summary.points)
+    if sum(bool(np.isfinite(pair).all()) for pair in placed) < 2:
+        return None
     figure = Figure(figsize=(9.6, 4.0 + 0.2 * (legend_rows(summary) - 1)), layout="constrained")
     for axes, column in zip(
         np.ravel(figure.subplots(1, len(axes_of), sharey=True)), axes_of, strict=True
@@ -41,6 +39,7 @@ def fidelity_curves(summary: Summary) -> Figure | None:
         _panel(axes, summary, metric, column)
         if column == axes_of[0]:
             axes.set_ylabel(metric.label)
+        if column == "power_w":
             axes.set_title("Fidelity against power")
             _front(axes, summary, metric)
         else:
@@ -49,17 +48,33 @@ def fidelity_curves(summary: Summary) -> Figure | None:
     return figure
 
 
+def _axes_of(summary: Summary) -> list[str]:
+    """What there is to draw against: power, where there is an implant, and what was swept."""
+    found = ["power_w"] if summary.powered else []
+    if summary.axis is not None:
+        found.append(_PLACE)
+    elif len({b for p in summary.points if np.isfinite(b := p.mean("bandwidth"))}) > 1:
+        found.append("bandwidth")
+    return found
+
+
+def heading(summary: Summary) -> str:
+    """What the fidelity is drawn against, for the section's heading."""
+    names = ["power" if column == "power_w" else along(summary) for column in _axes_of(summary)]
+    return f"Fidelity against {' and '.join(names)}"
+
+
 def further_metrics(summary: Summary) -> Figure | None:
     """Every other fidelity that the run has, against power."""
     shown = summary.others[:8]
-    if not shown or len(summary.points) < 2:
+    if not shown or len(summary.points) < 2 or not (axes_of := _axes_of(summary)):
         return None
     rows = -(-len(shown) // 4)
     columns = -(-len(shown) // rows)
     figure = Figure(figsize=(9.6, 2.35 * rows + 0.1), layout="constrained")
     panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for axes, metric in zip(panels, shown, strict=False):
-        _panel(axes, summary, metric, "power_w" if summary.axis is None else _PLACE, small=True)
+        _panel(axes, summary, metric, axes_of[0] if summary.axis is None else _PLACE, small=True)
         axes.set_title(metric.label + ("" if metric.better > 0 else " ↓"), fontsize=8.5)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
@@ -78,10 +93,6 @@ def along(summary: Summary) -> str:
         return "bandwidth"
     label = summary.axis.label
     return label if label[:2].isupper() else label[:1].lower() + label[1:]
-
-
-def _shown(point: Point, metric: Metric) -> bool:
-    return bool(np.isfinite(point.mean("power_w")) and np.isfinite(point.mean(metric.column)))
 
 
 def _panel(

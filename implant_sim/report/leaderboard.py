@@ -83,15 +83,15 @@ def boards(run: Run, summary: Summary) -> list[Board]:
             groups.setdefault(tuple(_said(row, key) for key in _PLACE), []).append(point)
     found = []
     for place, points in groups.items():
-        metric = next((m for m in _ranking() if all(_has(p, m) for p in points)), None)
+        metric = next((m for m in _ranking(summary) if all(_has(p, m) for p in points)), None)
         if metric is not None:
             named = {key: text for key, text in zip(_PLACE, place, strict=True) if text}
             found.append(Board(named, metric, _ranked(points, metric, summary.n_repeats)))
     return found
 
 
-def _ranking() -> list[Metric]:
-    return [m for name in _RANKED_BY for m in METRICS if m.column == name]
+def _ranking(summary: Summary) -> list[Metric]:
+    return [m for name in _RANKED_BY for m in summary.measures if m.column == name]
 
 
 def _ranked(points: list[Point], metric: Metric, n_repeats: int) -> tuple[Standing, ...]:

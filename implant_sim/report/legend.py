@@ -26,7 +26,8 @@ def looks(summary: Summary) -> list[tuple[str, str, str]]:
 
 def legend_rows(summary: Summary) -> int:
     """Rows that the legend takes at most."""
-    return -(-(len(summary.methods) + 4 + bool(summary.banded)) // 4)
+    columns = style.legend_columns([_short(method) for method in summary.methods])
+    return -(-(len(summary.methods) + 4 + bool(summary.banded)) // columns)
 
 
 def legend(figure: Figure, summary: Summary, metric: Metric) -> None:
@@ -58,7 +59,8 @@ def legend(figure: Figure, summary: Summary, metric: Metric) -> None:
         text = "80 % band of the priced numbers" + ("" if few else ", on the front")
         entries.append(entry(text, color=style.MUTED, ls="-", lw=0.8, marker="|", mew=0.8))
     if entries:
-        figure.legend(handles=entries, loc="outside lower center", ncols=min(4, len(entries)))
+        columns = style.legend_columns([str(e.get_label()) for e in entries], len(entries))
+        figure.legend(handles=entries, loc="outside lower center", ncols=min(4, columns))
 
 
 def _short(text: str, most: int = 42) -> str:

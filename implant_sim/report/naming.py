@@ -60,6 +60,8 @@ def numeric(column: pd.Series) -> pd.Series:
 
 def read_axis(firsts: pd.DataFrame, column: str) -> Axis | None:
     """Read a column of numbers, or of numbers with a unit such as ``5 ms``; None for words."""
+    if pd.api.types.is_bool_dtype(firsts[column]):
+        return None
     numbers = numeric(firsts[column]).to_numpy(float)
     base = ""
     if not np.isfinite(numbers).all():
@@ -145,7 +147,24 @@ def _telling(firsts: pd.DataFrame, varies: list[str], axes: tuple[str, ...]) -> 
             and not any(firsts[c].equals(firsts[k]) for k in columns)
         ):
             columns.append(c)
-    return columns
+    return _without_repeated(firsts, columns)
+
+
+def _without_repeated(firsts: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Leave out axes that a name already tells, as where both were zipped.
+
+    A number stays unless another one is left to place the points.
+    """
+    names = [c for c in columns if c in _NAMES]
+    told = [c for c in columns if c not in names and any(_tells(firsts, n, c) for n in names)]
+    numbers = [c for c in columns if c not in _NAMES and read_axis(firsts, c) is not None]
+    spare = any(c not in told for c in numbers)
+    return [c for c in columns if c not in told or (c in numbers and not spare)]
+
+
+def _tells(firsts: pd.DataFrame, name: str, column: str) -> bool:
+    """Whether all points of one name have one value."""
+    return bool((firsts.groupby(name, dropna=False)[column].nunique(dropna=False) == 1).all())
 
 
 def _along_numbers(

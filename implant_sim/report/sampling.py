@@ -22,6 +22,13 @@ _COLUMNS = (
 )
 
 
+_SCANNED = (
+    ("coverage", "Neurons ever seen", "%"),
+    *_COLUMNS[1:3],
+)
+"""What is said of a scan: a microscope has no multiplexer, and no amplifier that settles."""
+
+
 def sampling(summary: Summary) -> tuple[Table | None, str]:
     """How each point's schedule covers the array and what its detector finds.
 
@@ -34,7 +41,7 @@ def sampling(summary: Summary) -> tuple[Table | None, str]:
     """
     points = [p for p in summary.points if any(math.isfinite(p.mean(c[0])) for c in _COLUMNS)]
     shown, common = [], []
-    for column, heading, base in _COLUMNS:
+    for column, heading, base in _COLUMNS if summary.powered else _SCANNED:
         cells = [cell_of(p, column, base) for p in points]
         texts = {cell.text for cell in cells}
         if len(texts) > 1:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from implant_sim.report import style
 from implant_sim.report.searched import label_of
 
-__all__ = ["search_figure"]
+__all__ = ["dicts", "search_figure"]
 
 _LOOKS = {
     "ok": ("run in full", {"marker": "o", "color": style.SKY, "s": 26}),
@@ -35,7 +35,7 @@ def search_figure(told: Mapping[str, Any]) -> Figure | None:
         None without two objectives, or without a front.
     """
     objectives = told.get("objectives")
-    front, points = _dicts(told.get("front")), _dicts(told.get("points"))
+    front, points = dicts(told.get("front")), dicts(told.get("points"))
     if not isinstance(objectives, dict) or len(objectives) < 2 or not front:
         return None
     columns = list(objectives)[:2]
@@ -57,7 +57,8 @@ def search_figure(told: Mapping[str, Any]) -> Figure | None:
     return figure
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
+def dicts(value: Any) -> list[dict[str, Any]]:
+    """The records of a list; what is none is left out."""
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
@@ -88,9 +89,9 @@ def _front(
         values[:, 0] / scale, values[:, 1], where="post", color=style.INK, lw=1.1, label="front"
     )
     for key, name, marker, size in (("knee", "knee", "D", 52), ("designs", "design", "*", 150)):
-        of = _dicts(told.get(key)) if key == "designs" else [{"point": told.get(key)}]
+        of = dicts(told.get(key)) if key == "designs" else [{"point": told.get(key)}]
         wanted = [design.get("point") for design in of]
-        marked = _values([p for p in _dicts(told["points"]) if p.get("point") in wanted], columns)
+        marked = _values([p for p in dicts(told["points"]) if p.get("point") in wanted], columns)
         if len(marked):
             axes.scatter(
                 marked[:, 0] / scale, marked[:, 1], marker=marker, s=size, zorder=3, label=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -24,6 +24,7 @@ __all__ = [
     "SKY",
     "VERMILLION",
     "draw",
+    "legend_columns",
     "log_axis",
     "unit",
 ]
@@ -198,3 +199,15 @@ def _digits(value: float) -> str:
 
 def _positive(values: Iterable[float]) -> list[float]:
     return sorted({float(v) for v in values if np.isfinite(v) and v > 0})
+
+
+def legend_columns(labels: Sequence[str], most: int = 4) -> int:
+    """Columns of a legend whose longest label still fits the width of a page's figure.
+
+    Examples
+    --------
+    >>> legend_columns(["full", "random"]), legend_columns(["x" * 42])
+    (4, 2)
+    """
+    longest = max(map(len, labels), default=0)
+    return max(1, min(most, int(9.4 / (0.62 + 0.066 * longest))))  # inches: handle, letter

@@ -37,7 +37,7 @@ METRICS = (
     Metric("rate_r2", "Rate R², published truth", "inferred against the published rates"),
     Metric("rate_r2_log", "Log-rate R²", "on logarithms of rates"),
     Metric("rate_r2_unobserved", "Rate R², unobserved", "on entries that were not sampled"),
-    Metric("psth_r2", "PSTH R²", "condition averages"),
+    Metric("psth_r2", "PSTH R²", "condition averages against a smoothed histogram"),
     Metric("nll", "NLL (nat per entry)", "on withheld entries that were observed", -1),
 )
 
@@ -110,6 +110,16 @@ class Summary:
     axis: Axis | None = None
     """A swept number that the points of a line stand along, where it is not the bandwidth."""
 
+    @property
+    def measures(self) -> list[Metric]:
+        """All fidelities that the run has, the one that judges first."""
+        return [] if self.metric is None else [self.metric, *self.others]
+
+    @property
+    def powered(self) -> bool:
+        """Whether any point has a power; what a microscope has read has none."""
+        return any(np.isfinite(p.mean("power_w")) for p in self.points)
+
     def of(self, method: str) -> list[Point]:
         """The points of one line, by place, then cheapest first."""
         mine = [p for p in self.points if p.method == method]
@@ -165,13 +175,28 @@ def summarise(run: Run) -> Summary:
         Point(i, name.method, name.label, tuple(rows), None, place)
         for (i, rows), name, place in zip(groups.items(), names, places, strict=True)
     ]
-    have = [m for m in METRICS if m.column in results and numeric(results[m.column]).notna().any()]
+    have = [
+        _named(m, results)
+        for m in METRICS
+        if m.column in results and numeric(results[m.column]).notna().any()
+    ]
     n_repeats = int(numeric(results["repeat"]).max()) + 1
     methods = list(dict.fromkeys(p.method for p in points))
     if not have:
         return Summary(points, methods, None, [], n_repeats, axis)
     judged = _judged(points, have[0], n_repeats)
     return Summary(judged, methods, have[0], have[1:], n_repeats, axis)
+
+
+def _named(metric: Metric, results: pd.DataFrame) -> Metric:
+    """The same measure, called by what was decoded where that is no velocity."""
+    if metric.column != "velocity_r2" or "behaviour" not in results:
+        return metric
+    names = sorted({clean(name) for name in results["behaviour"].dropna()})
+    if not names or all("velocity" in name.lower() for name in names):
+        return metric
+    name = names[0] if len(names) == 1 else "behaviour"
+    return replace(metric, label=f"{name[:1].upper()}{name[1:]} R²")
 
 
 def _judged(points: list[Point], metric: Metric, n_repeats: int) -> list[Point]:

@@ -13,7 +13,7 @@ from implant_sim.report.load import Run, clean
 from implant_sim.report.naming import numeric
 from implant_sim.report.pareto import difference
 from implant_sim.report.style import unit
-from implant_sim.report.summary import METRICS, Point, Summary, aligned
+from implant_sim.report.summary import Point, Summary, aligned
 
 __all__ = [
     "BAND",
@@ -81,16 +81,16 @@ def results(summary: Summary) -> Table:
     """One row for each point: what was varied, what it costs, what it achieves."""
     points, banded = summary.points, bool(summary.banded)
     hardware = [
-        ("bandwidth", "Channels per bin", ""),
+        ("bandwidth", "Channels per bin" if summary.powered else "Neurons per bin", ""),
         ("sampled_fraction", "Sampled", "%"),
         ("power_w", "Power", "W"),
         ("link_rate_bps", "Link", "bit/s"),
     ]
     hardware = [h for h in hardware if any(np.isfinite(p.mean(h[0])) for p in points)]
-    metrics = [m for m in METRICS if any(np.isfinite(p.mean(m.column)) for p in points)]
+    metrics = summary.measures
     extra = [("train_s", "Training", "s"), ("epochs", "Epochs", "")]
     extra = [e for e in extra if any(np.isfinite(p.mean(e[0])) for p in points)]
-    judged = summary.metric is not None and len(points) > 1
+    judged = summary.metric is not None and summary.powered and len(points) > 1
     headings = ["Point", "Repeats", *(h[1] for h in hardware)]
     if banded:
         headings.insert(headings.index("Power") + 1, BAND)

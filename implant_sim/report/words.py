@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from implant_sim.report.activity import Example
 from implant_sim.report.bars import MAX_BARS, closes
 from implant_sim.report.load import Run, clean
 from implant_sim.report.summary import Metric, Point, Summary
@@ -17,6 +18,7 @@ from implant_sim.study.store import RunFolder
 __all__ = ["Tile", "captions", "failures", "notes", "provenance", "tiles", "what"]
 
 _MAX_FAILURES = 50
+_WORTH_SAYING = 0.01  # of the power
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,12 @@ def tiles(summary: Summary) -> list[Tile]:
         out.append(Tile(heading, _score(best, metric), _at(best), "good"))
     if metric is not None and best is not None and thrifty is not None and thrifty is not best:
         saved = 1 - thrifty.mean("power_w") / best.mean("power_w")
-        out.append(
-            Tile(
-                "Cheapest that ties with it",
-                quantity(thrifty.mean("power_w"), "W"),
-                f"{thrifty.label}, {metric.label} {_score(thrifty, metric)}: "
-                f"{saved:.0%} less power",
+        if saved >= _WORTH_SAYING:
+            text = f"{thrifty.label}, {metric.label} {_score(thrifty, metric)}"
+            power = quantity(thrifty.mean("power_w"), "W")
+            out.append(
+                Tile("Cheapest that ties with it", power, f"{text}: {saved:.0%} less power")
             )
-        )
     powered = [p for p in summary.points if math.isfinite(p.mean("power_w"))]
     if len(powered) > 1:
         least = min(powered, key=lambda p: p.mean("power_w"))
@@ -113,8 +113,17 @@ def _at(point: Point) -> str:
     return point.label + (f", {quantity(power, 'W')}" if math.isfinite(power) else "")
 
 
-def captions(summary: Summary) -> dict[str, str]:
+def captions(summary: Summary, shown: Sequence[Example]) -> dict[str, str]:
     """What a reader must know to read the figures."""
+    return {
+        "fidelity_caption": _of_fidelity(summary),
+        "energy_caption": _of_energy(summary),
+        "raster_caption": _of_raster(any(e.real for e in shown)),
+        "rates_caption": _of_rates(summary, any(e.real for e in shown)),
+    }
+
+
+def _of_fidelity(summary: Summary) -> str:
     metric = summary.metric
     fidelity = ""
     if metric is not None:
@@ -122,13 +131,21 @@ def captions(summary: Summary) -> dict[str, str]:
         if summary.n_repeats > 1:
             fidelity += (
                 "Large markers are means over repeats, dots the repeats, bands one standard "
-                "deviation. A point ties with the front if no cheaper point is better by more "
-                "than two standard errors of the paired difference. "
+                "deviation. "
+            )
+        if summary.n_repeats > 1 and summary.powered:
+            fidelity += (
+                "A point ties with the front if no cheaper point is better by more than two "
+                "standard errors of the paired difference. "
             )
         if any(p.within_limits is False for p in summary.points):
             fidelity += "Points beyond a limit take no part in the front. "
         if summary.banded:
             fidelity += "Thin lines: 80 % of the power by the spreads of the prices. "
+    return fidelity.strip()
+
+
+def _of_energy(summary: Summary) -> str:
     n = sum(math.isfinite(p.mean("power_w")) for p in summary.points)
     energy = "Mean over repeats. Each bar ends at the point's total power, the sum of its parts."
     if summary.banded:
@@ -138,6 +155,28 @@ def captions(summary: Summary) -> dict[str, str]:
         )
     if n > MAX_BARS:
         energy += f" {MAX_BARS} of {n} points are shown; all are in the table below."
+    return energy
+
+
+def _of_raster(imaged: bool) -> str:
+    if imaged:
+        return (
+            "One test trial; each row is a neuron, each column a bin. Blue: the neuron's line was "
+            "scanned. Black: a calcium event of any size. Brown-grey: events that nobody saw."
+        )
+    return (
+        "One test trial; a cell is one bin of one channel. Blue: sampled, paler where only for "
+        "part of the bin. Black: spikes that reached the decoder, dark grey for a single one. "
+        "Brown-grey: spikes that nobody saw."
+    )
+
+
+def _of_rates(summary: Summary, imaged: bool) -> str:
+    if imaged:
+        return (
+            "Neurons whose events vary most, in the same test trial. The size of an event is in "
+            "units of the least that counts as one."
+        )
     ceiling = [p.mean("ceiling_rate_r2") for p in summary.points]
     best = max((c for c in ceiling if math.isfinite(c)), default=math.nan)
     rates = "Channels whose rate varies most, in the same test trial."
@@ -146,7 +185,7 @@ def captions(summary: Summary) -> dict[str, str]:
             f" Even the expected counts reach only R² {best:.3f} against the published rates: "
             "their counts saturate, the published rates do not."
         )
-    return {"fidelity_caption": fidelity.strip(), "energy_caption": energy, "rates_caption": rates}
+    return rates
 
 
 def notes(run: Run, summary: Summary) -> list[str]:

@@ -123,7 +123,7 @@ def test_raster_cells_say_what_happened(study_folder):
     run = load_run(study_folder)
     shown = activity.examples(run, summarise(run))
     figure = drawn(lambda: activity.raster(shown))
-    order = activity._by_rate(shown[0])
+    order = activity.busiest(shown[0])
     for axes, example in zip(figure.axes, shown, strict=True):
         image = np.asarray(axes.images[0].get_array())
         full = example.cut("true_counts").astype(int)[:, order].T
@@ -140,7 +140,7 @@ def test_busiest_channel_comes_first_and_silent_last(study_folder):
     run = load_run(study_folder)
     example = activity.examples(run, summarise(run))[0]
     example.arrays["true_counts"][:, :, 3] = 0
-    order = activity._by_rate(example)
+    order = activity.busiest(example)
     spikes = example.cut("true_counts").astype(int).sum(axis=0)[order]
     assert (np.diff(spikes) <= 0).all()
     assert order[-1] == 3

@@ -140,6 +140,22 @@ def test_policy_matches_the_page(study_page):
     assert "default-src 'none'" in text
 
 
+def test_every_figure_has_its_numbers_beside_it(study_folder):
+    report.build(study_folder)
+    drawn = set(report.figures(study_folder)) - {"further"}  # of the same numbers as fidelity
+    beside = {path.stem: pd.read_csv(path) for path in (study_folder / "figures").glob("*.csv")}
+    assert drawn == set(beside) == {"fidelity", "energy", "raster", "rates", "behaviour"}
+    raster, rates = beside["raster"], beside["rates"]
+    sampled = raster[raster["exposure"] > 0]
+    assert (sampled["delivered"] == sampled["fired"]).all()
+    assert (raster.loc[raster["exposure"] == 0, "delivered"] == 0).all()
+    assert (raster.loc[raster["exposure"] == 0, "fired"] > 0).all()
+    run = load_run(study_folder)
+    for (point, trial, channel), rows in rates.groupby(["point", "trial", "channel"]):
+        inferred = run.arrays(point, 0)["rates"][trial, : len(rows), channel] / 0.05
+        np.testing.assert_allclose(rows["inferred_per_s"], inferred, rtol=1e-6)
+
+
 def test_figures_are_deterministic_and_small(study_folder):
     first, again = report.figures(study_folder), report.figures(study_folder)
     assert first == again

@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from implant_sim.report.handout import write_figure_data, write_summary
+from implant_sim.report.figure_data import write_figure_data
+from implant_sim.report.gathered import Gathered
+from implant_sim.report.handout import write_summary
 from implant_sim.report.leaderboard import boards, left_out, table
 from implant_sim.report.load import Run
 from implant_sim.report.summary import summarise
@@ -80,6 +82,6 @@ def test_names_cannot_harm_what_is_handed_out(tmp_path: Path) -> None:
     assert "\\|\\`x" in text
     assert "2 points left out: no file x.h5" in text
     assert left_out(run) == ["2 points left out: no file x.h5"]
-    for path in write_figure_data(tmp_path, run, summary):
+    for path in write_figure_data(tmp_path, Gathered(run, summary, {}, None, (), ())):
         for line in path.read_text().splitlines():
             assert not any(part.startswith(("=", "+", "@")) for part in line.split(","))

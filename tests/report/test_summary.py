@@ -72,6 +72,21 @@ def test_of_two_swept_numbers_the_longer_is_the_place():
     assert found[0].label == "dwell 5 ms, bits 8"
 
 
+def test_what_a_zipped_label_tells_is_not_said_again():
+    rows = [
+        {"decoder": d, "recording.rate": r, "recording.lines": s, "recording.row_times": t}
+        for r in (7.0, 15.0)
+        for d, s, t in (("on lines", 3.0, True), ("on frames", 1.0, False))
+    ]
+    axes = ("recording.rate", "recording.lines", "recording.row_times", "decoder")
+    found, axis = name_points(pd.DataFrame(rows), axes)
+    assert axis is not None
+    assert axis.column == "recording.rate"
+    assert [n.label for n in found] == [
+        "on lines · rate 7", "on frames · rate 7", "on lines · rate 15", "on frames · rate 15",
+    ]  # fmt: skip
+
+
 def test_what_is_no_quantity_is_a_word():
     rows = pd.DataFrame({"a": ["5 ms", "auto"], "b": ["5 ms", "3 V"], "c": [None, 5], "d": [1, 2]})
     assert [read_axis(rows, c) is None for c in rows] == [True, True, True, False]
