@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Float, Int, Int32, Shaped
@@ -18,20 +17,18 @@ from implant_sim.hardware.acquire import summarise
 from implant_sim.hardware.activity import Action, Activity
 from implant_sim.hardware.calibration import with_calibration
 from implant_sim.hardware.coverage import Visits, of_visits
-from implant_sim.hardware.detect import detect
 from implant_sim.hardware.encode import Encoded, encode_values
-from implant_sim.hardware.feedback import view_of
 from implant_sim.hardware.front_end_count import FrontEndCount
 from implant_sim.hardware.grid import Grid
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.link import send
-from implant_sim.hardware.payload_count import Counts, Drawn, Payload, Recorded
-from implant_sim.hardware.schedules.base import Groups, Plan, Schedule, View
+from implant_sim.hardware.offered import NoDataError, detected, offered
+from implant_sim.hardware.payload_count import Payload
+from implant_sim.hardware.schedules.base import Plan, Schedule
 from implant_sim.hardware.schedules.lists import Lists, lists_of
 from implant_sim.hardware.sense import Counted, Rules, front_end_actions
 from sbtt_models.detector import Detector
-from sbtt_models.errors import SpecError
-from sbtt_models.signals import Recording, within
+from sbtt_models.signals import Recording
 from sbtt_models.undrawn import Population
 
 __all__ = ["Need", "Taken", "count", "take", "transmit"]
@@ -47,10 +44,6 @@ class Need:
     n_samples: float
     """(step, channel), about."""
     n_channels: int
-
-
-class _NoDataError(SpecError):
-    """Calibration data asked of a population that has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,14 +141,14 @@ def take(
         return None
     for_schedule, for_spikes, _, for_noise = streams
     times = for_spikes.integers(0, 2**64, dtype=np.uint64)
-    recording, found = _detected(recording, implant, for_noise)
+    recording, found = detected(recording, implant, for_noise)
     grid = Grid.over(np.asarray(recording.lengths), recording.bin_s, schedule, implant)
     if allow is not None:
         allow(Need(grid.n_bins, grid.n_bins, recording.n_channels))
-    view, counts = _offered(recording, implant, grid, times)
+    view, counts = offered(recording, implant, grid, times)
     try:
         listed = lists_of(schedule, view, for_schedule)
-    except _NoDataError:
+    except NoDataError:
         return None
     if listed is None:
         return None
@@ -233,48 +226,6 @@ def transmit(taken: Taken, implant: Implant, rng: np.random.Generator) -> Activi
         link_latency_s=activity.latency_s,
     )
     return replace(activity, coverage=coverage)
-
-
-def _detected(
-    recording: Recording | Population, implant: Implant, rng: np.random.Generator
-) -> tuple[Recording | Population, Detector | None]:
-    """As `detect`; of a population, it is the rates that change."""
-    if isinstance(recording, Recording):
-        return detect(recording, implant, rng)
-    if implant.processing.threshold_sigma is None:
-        return recording, None
-    from implant_sim.hardware.detection import amplitudes_v, detection  # brings scipy: see detect
-
-    found = detection(implant, amplitudes_v(implant, recording.n_channels, rng.spawn(3)[0]))
-    false_per_bin = np.full(recording.n_channels, found.false_hz * recording.bin_s)
-    seen = replace(recording, mean=recording.mean * found.probability + false_per_bin)
-    return seen, Detector(found.probability, false_per_bin)
-
-
-def _offered(
-    recording: Recording | Population, implant: Implant, grid: Grid, times: np.uint64
-) -> tuple[View, Counts]:
-    """What the schedule may know, and where counts come from."""
-    if isinstance(recording, Recording):
-        table = recording.counts[within(recording.lengths, recording.counts.shape[1])]
-        return view_of(recording, implant, grid, table, times), Recorded(table)
-
-    def unknown(*_: object) -> NoReturn:
-        raise _NoDataError(f"schedule: {recording.name} has no calibration data")
-
-    n = recording.n_channels
-    view = View(
-        n_steps=grid.n_steps,
-        step_s=grid.step_s,
-        n_channels=n,
-        groups=Groups.by_wire(implant.groups(n)),
-        any_order=implant.multiplexer.any_order,
-        trial_steps=grid.trial_steps,
-        delay_steps=1,
-        calibrate=unknown,
-        observe=unknown,
-    )
-    return view, Drawn(recording)
 
 
 def _go_through(

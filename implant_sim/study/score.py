@@ -7,36 +7,20 @@ training and validation trials only, and never a trial that is tested.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float, Float32
 
 from implant_sim.study.glm import fit_poisson
 from implant_sim.study.ridge import fit_ridge
-from implant_sim.study.withhold import (
-    HeldOut,
-    ScoreOptions,
-    hold_out,
-    recording_digest,
-    withheld_entries,
-)
+from implant_sim.study.scored_case import Case, RatesOf, case_of, rates_in
+from implant_sim.study.withhold import ScoreOptions, withheld_entries
 from sbtt_models import metrics
-from sbtt_models.errors import DataError
-from sbtt_models.signals import MaskedStream, Recording, within
+from sbtt_models.psth import psth_r2
+from sbtt_models.signals import MaskedStream, Recording
 
-__all__ = [
-    "HeldOut",
-    "ScoreOptions",
-    "Scores",
-    "hold_out",
-    "recording_digest",
-    "score",
-    "withheld_entries",
-]
-
-RatesOf = Callable[[MaskedStream], np.ndarray]
+__all__ = ["Scores", "score"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,35 +62,6 @@ class Scores:
         other = {"rates", "decoded", "velocity_r2_per_dim"}
         row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in other}
         return row | {f"velocity_r2_{i}": v for i, v in enumerate(self.velocity_r2_per_dim)}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Case:
-    """What all scores of one point look at."""
-
-    stream: MaskedStream
-    recording: Recording
-    options: ScoreOptions
-    repeat: int
-    fill: Float[np.ndarray, " channel"]
-    """Rates of channels never observed. [1/bin]"""
-    never: Bool[np.ndarray, " channel"]
-    """Channels without a sample in training."""
-    left_out: Bool[np.ndarray, " channel"]
-    """Channels that means over channels leave out."""
-    inside: Bool[np.ndarray, "trial bin"]
-    """Bins that belong to their trial."""
-
-    @property
-    def fit_trials(self) -> Int[np.ndarray, " fitted"]:
-        """Trials that a read-out may be fitted on: training and validation, never test."""
-        return self.recording.split.fitted
-
-    def only(self, trials: Int[np.ndarray, " kept"]) -> Bool[np.ndarray, "trial bin"]:
-        """Bins inside some trials."""
-        chosen = np.zeros(self.inside.shape[0], bool)
-        chosen[trials] = True
-        return self.inside & chosen[:, None]
 
 
 def score(
@@ -151,8 +106,8 @@ def score(
         If stream and recording do not belong together, or rates are not finite.
     """
     options = options or ScoreOptions()
-    case = _case(stream, recording, options, repeat, calibration_mean)
-    rates = _rates(rates_of, case, stream)
+    case = case_of(stream, recording, options, repeat, calibration_mean)
+    rates = rates_in(rates_of, case, stream)
     velocity, per_dim, decoded = _velocity(case, rates)
     return Scores(
         **_withheld_scores(case, rates_of),
@@ -170,59 +125,14 @@ def score(
     )
 
 
-def _case(
-    stream: MaskedStream,
-    recording: Recording,
-    options: ScoreOptions,
-    repeat: int,
-    calibration_mean: Float[np.ndarray, " channel"] | None,
-) -> _Case:
-    if stream.counts.shape != recording.counts.shape:
-        raise DataError(
-            f"{recording.name}: stream has shape {stream.counts.shape}, recording "
-            f"{recording.counts.shape}; score a stream against the recording it was taken from"
-        )
-    train = recording.split.train
-    exposure = np.where(recording.available[train], stream.exposure[train], np.float32(0))
-    never = np.logical_not((exposure > 0).any(axis=(0, 1)))
-    means = metrics.channel_means(stream.counts[train], exposure=exposure)
-    if stream.detector is not None:
-        means = stream.detector.true(means[None, None].astype(np.float32))[0, 0].astype(float)
-    known = means[~never].mean() if not never.all() else 0.0  # all that is known of the others
-    fill = np.full(recording.n_channels, known) if calibration_mean is None else calibration_mean
-    left_out = np.zeros(recording.n_channels, bool)
-    left_out[recording.silent_channels] = True
-    if calibration_mean is None:
-        left_out |= never
-    inside = within(recording.lengths, recording.counts.shape[1])
-    return _Case(stream, recording, options, repeat, fill, never, left_out, inside)
-
-
-def _rates(
-    rates_of: RatesOf, case: _Case, stream: MaskedStream
-) -> Float32[np.ndarray, "trial bin channel"]:
-    """Ask the decoder; undo the detector; replace what cannot be known; blank the padding."""
-    rates = np.asarray(rates_of(stream), np.float32)
-    if rates.shape != stream.counts.shape:
-        raise DataError(f"decoder: rates {rates.shape} for a stream of {stream.counts.shape}")
-    inside = within(stream.lengths, rates.shape[1])[:, :, None]
-    if stream.detector is not None:
-        rates = stream.detector.true(rates)
-    rates = np.where(case.never, case.fill.astype(np.float32), rates)
-    rates = np.where(inside, rates, np.float32(0))
-    if not np.isfinite(rates).all():
-        raise DataError(f"decoder: {int((~np.isfinite(rates)).sum())} rates are NaN or infinite")
-    return rates
-
-
-def _withheld_scores(case: _Case, rates_of: RatesOf) -> dict[str, float | None]:
+def _withheld_scores(case: Case, rates_of: RatesOf) -> dict[str, float | None]:
     """The scoring pass: what does the decoder say about entries that it did not see?"""
     if case.recording.real:  # likelihoods of counts say nothing of them
         return dict.fromkeys(("nll", "bits_per_spike", "bits_per_spike_all"))
     recording, test = case.recording, case.recording.split.test
     entries = withheld_entries(recording, case.options, case.repeat)[test]
     offered = case.stream.trials(test)
-    rates = _rates(rates_of, case, offered.hide(entries))
+    rates = rates_in(rates_of, case, offered.hide(entries))
     counts, available = recording.counts[test], recording.available[test]
     everything = metrics.bits_per_spike(
         counts, rates, metrics.channel_means(counts, where=available), where=entries
@@ -245,7 +155,7 @@ def _withheld_scores(case: _Case, rates_of: RatesOf) -> dict[str, float | None]:
 
 
 def _rate_scores(
-    case: _Case, rates: Float32[np.ndarray, "trial bin channel"]
+    case: Case, rates: Float32[np.ndarray, "trial bin channel"]
 ) -> dict[str, float | None]:
     """R² against the truths that the recording knows, in the test trials."""
     recording, test = case.recording, case.recording.split.test
@@ -274,7 +184,7 @@ def _rate_scores(
 
 
 def _velocity(
-    case: _Case, rates: Float32[np.ndarray, "trial bin channel"]
+    case: Case, rates: Float32[np.ndarray, "trial bin channel"]
 ) -> tuple[float | None, tuple[float, ...], Float32[np.ndarray, "trial bin dim"] | None]:
     """Behaviour decoded in the test trials: mean R², R² per dimension, the decoded values."""
     behaviour, test = case.recording.behaviour, case.recording.split.test
@@ -301,7 +211,7 @@ def _velocity(
 
 
 def _co_bps(
-    case: _Case, rates: Float32[np.ndarray, "trial bin channel"], held_out: Recording | None
+    case: Case, rates: Float32[np.ndarray, "trial bin channel"], held_out: Recording | None
 ) -> float | None:
     """Do the rates of the seen channels tell about channels that nothing ever saw?"""
     if held_out is None:
@@ -318,12 +228,12 @@ def _co_bps(
     )
 
 
-def _psth(case: _Case, rates: Float32[np.ndarray, "trial bin channel"]) -> float | None:
+def _psth(case: Case, rates: Float32[np.ndarray, "trial bin channel"]) -> float | None:
     """Match of condition averages, where trials have conditions."""
     recording = case.recording
     if recording.condition is None:
         return None
-    return metrics.psth_r2(
+    return psth_r2(
         recording.counts,
         rates,
         recording.condition,

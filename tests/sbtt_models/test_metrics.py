@@ -10,6 +10,7 @@ from sklearn.metrics import d2_tweedie_score, mean_poisson_deviance, r2_score
 
 from sbtt_models import metrics
 from sbtt_models.errors import DataError
+from sbtt_models.psth import psth_r2
 
 
 def counts_and_rates(seed: int = 0, shape: tuple[int, ...] = (6, 10, 4)):
@@ -156,7 +157,7 @@ def test_psth_by_hand():
     # condition 0: trials 0, 1 (histogram 1, 3); trial 2 is alone in its condition: left out
     counts = np.array([[[0], [2]], [[2], [4]], [[9], [9]]])
     rates = np.array([[[5.0], [5.0]], [[1.0], [2.0]], [[0.0], [0.0]]])
-    result = metrics.psth_r2(
+    result = psth_r2(
         counts,
         rates,
         np.array([0, 0, 1]),
@@ -173,7 +174,7 @@ def test_psth_smoothing_keeps_a_constant_at_the_edges():
     where[:, 7:] = False
     counts[:, 7:] = 99
     rates = np.full(counts.shape, 3.0)
-    raw = metrics.psth_r2(
+    raw = psth_r2(
         counts, rates, np.zeros(2, int), where=where, judged=np.array([0]), smooth_bins=1.0
     )
     assert raw.scored.all()
@@ -184,6 +185,6 @@ def test_psth_without_conditions_to_average():
     counts, rates = counts_and_rates()
     lonely = np.arange(len(counts))
     where = np.ones(counts.shape, bool)
-    result = metrics.psth_r2(counts, rates, lonely, where=where, judged=lonely)
+    result = psth_r2(counts, rates, lonely, where=where, judged=lonely)
     assert result.mean is None
     assert result.n_left_out == 4

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from implant_sim.study import score as room
-from implant_sim.study.score import HeldOut, ScoreOptions, hold_out, score, withheld_entries
+from implant_sim.study.score import score
+from implant_sim.study.scored_case import Case
+from implant_sim.study.withhold import HeldOut, ScoreOptions, hold_out, withheld_entries
 from sbtt_models.errors import DataError
 from sbtt_models.signals import Behaviour, MaskedStream, Recording, Split, within
 
@@ -129,7 +131,7 @@ def test_behaviour_of_test_trials_never_reaches_the_fit(recording, stream):
 def test_a_fit_that_saw_test_trials_would_be_caught(recording, stream, monkeypatch):
     everything = property(lambda self: np.arange(len(self.inside)))
     honest = score(oracle(recording), stream, recording)
-    monkeypatch.setattr(room._Case, "fit_trials", everything)
+    monkeypatch.setattr(Case, "fit_trials", everything)
     leaked = score(oracle(recording), stream, recording)
     assert not (leaked.decoded == honest.decoded).all()
 
