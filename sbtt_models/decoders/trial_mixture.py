@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +11,7 @@ from jaxtyping import Bool, Float32
 from pydantic import Field, model_validator
 from typing_extensions import override
 
+from sbtt_models.decoders.around import FittedAround
 from sbtt_models.decoders.autoencoder import Autoencoder
 from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Setting
 from sbtt_models.decoders.lfads import LFADS
@@ -23,7 +22,7 @@ from sbtt_models.likelihoods import refuse_real
 from sbtt_models.means import channel_rates
 from sbtt_models.mixture import Mixture, MixtureStep
 from sbtt_models.online import Online, refuse_long_wait
-from sbtt_models.saved import Saved, save
+from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.training import Training
 from sbtt_models.windows import aligned, cut, pieces_of, stitch, window_of
@@ -124,12 +123,10 @@ class TrialMixture(DecoderSpec):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FittedTrialMixture:
+class FittedTrialMixture(FittedAround):
     """A trained network, and the components that it gave."""
 
     spec: TrialMixture
-    fitted: Fitted
-    """The network alone."""
     window_bins: int
     mixture: Mixture | None
     """None: the network alone predicted better."""
@@ -139,24 +136,10 @@ class FittedTrialMixture:
     """Time that the mixture took. [s]"""
 
     @property
-    def n_parameters(self) -> int:
-        """Of the network."""
-        return self.fitted.n_parameters
-
-    @property
-    def epochs(self) -> int:
-        """Of the network."""
-        return self.fitted.epochs
-
-    @property
+    @override
     def train_s(self) -> float:
         """Of network and mixture. [s]"""
         return self.fitted.train_s + self.seconds
-
-    @property
-    def history(self) -> tuple[Mapping[str, float], ...]:
-        """Of the network."""
-        return self.fitted.history
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
@@ -213,6 +196,7 @@ class FittedTrialMixture:
         mixture = self.mixture
         return Online(lambda: MixtureStep(mixture, wait))
 
+    @override
     def saved(self) -> Saved:
         """What the network is, and the components."""
         inner = self.fitted.saved()
@@ -221,10 +205,6 @@ class FittedTrialMixture:
             arrays["components"] = self.mixture.components
         facts = {"rounds": self.rounds, "mixture_s": self.seconds}
         return replace(inner, decoder=self.spec, arrays=arrays, facts={**inner.facts, **facts})
-
-    def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write weights, components, history and manifest."""
-        return save(self.saved(), folder)
 
 
 def _withheld(stream: MaskedStream) -> Bool[np.ndarray, "trial bin channel"]:

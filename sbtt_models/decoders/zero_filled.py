@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,11 +10,12 @@ from jaxtyping import Float, Float32
 from pydantic import Field, model_validator
 from typing_extensions import override
 
+from sbtt_models.decoders.around import FittedAround
 from sbtt_models.decoders.autoencoder import Autoencoder
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
 from sbtt_models.decoders.lfads import LFADS
 from sbtt_models.online import Online, Step
-from sbtt_models.saved import Saved, save
+from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.training import Training
 
@@ -91,32 +90,11 @@ def zero_filled(stream: MaskedStream) -> MaskedStream:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FittedZeroFilled:
+class FittedZeroFilled(FittedAround):
     """A network trained on zeros, and what its rates are divided by."""
 
     spec: ZeroFilled
-    fitted: Fitted
     share: Float[np.ndarray, " channel"]
-
-    @property
-    def n_parameters(self) -> int:
-        """Of the network."""
-        return self.fitted.n_parameters
-
-    @property
-    def epochs(self) -> int:
-        """Of the network."""
-        return self.fitted.epochs
-
-    @property
-    def train_s(self) -> float:
-        """Of the network. [s]"""
-        return self.fitted.train_s
-
-    @property
-    def history(self) -> tuple[Mapping[str, float], ...]:
-        """Of the network; its losses count the zeros filled in."""
-        return self.fitted.history
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
@@ -127,15 +105,12 @@ class FittedZeroFilled:
         begin = self.fitted.online(lookahead_bins).begin
         return Online(lambda: _Step(begin(), self.share))
 
+    @override
     def saved(self) -> Saved:
         """What the network is, and the shares."""
         inner = self.fitted.saved()
         arrays = {f"network.{name}": array for name, array in inner.arrays.items()}
         return replace(inner, decoder=self.spec, arrays={"share": self.share, **arrays})
-
-    def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write weights, history and manifest."""
-        return save(self.saved(), folder)
 
 
 class _Step(Step):

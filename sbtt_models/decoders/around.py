@@ -1,0 +1,50 @@
+"""What fitted decoders share that put something around a network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sbtt_models.decoders.base import DecoderSpec, Fitted
+from sbtt_models.saved import Saved, save
+
+__all__ = ["FittedAround"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedAround(ABC):
+    """A fitted network, and what was made of it."""
+
+    spec: DecoderSpec
+    fitted: Fitted
+    """The network alone."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Of the network."""
+        return self.fitted.n_parameters
+
+    @property
+    def epochs(self) -> int:
+        """Of the network."""
+        return self.fitted.epochs
+
+    @property
+    def train_s(self) -> float:
+        """Of the network. [s]"""
+        return self.fitted.train_s
+
+    @property
+    def history(self) -> tuple[Mapping[str, float], ...]:
+        """Of the network."""
+        return self.fitted.history
+
+    @abstractmethod
+    def saved(self) -> Saved:
+        """What the network is, and what was made of it."""
+
+    def save(self, folder: Path) -> tuple[Path, ...]:
+        """Write arrays, history and manifest."""
+        return save(self.saved(), folder)
