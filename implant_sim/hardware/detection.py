@@ -14,7 +14,7 @@ from implant_sim.hardware.physics import detection as physics
 from implant_sim.hardware.physics.crossing import event_probability
 from sbtt_models.errors import SpecError
 
-__all__ = ["Detection", "amplitudes_v", "detection", "detects", "mean_probability"]
+__all__ = ["Detection", "amplitudes_v", "detection", "detects"]
 
 _TABLE = 128  # amplitudes to compute; of more channels the probability is interpolated
 
@@ -102,29 +102,6 @@ def detection(implant: Implant, amplitude_v: Float[np.ndarray, " channel"]) -> D
         some = np.unique(ends)
     found = np.interp(amplitude_v, some, _probability(chain, some, per_sample))
     return Detection(found, per_sample * chain.sample_rate_hz)
-
-
-def mean_probability(implant: Implant) -> float:
-    """Average the probability of detection over the units' log-normal amplitudes.
-
-    Parameters
-    ----------
-    implant : Implant
-        With all that detection needs.
-
-    Returns
-    -------
-    float
-        Share of the units' spikes that is found, all units firing alike.
-
-    Raises
-    ------
-    SpecError
-        As `detection`.
-    """
-    spread = implant.array.spike_spread or 0.0
-    values, weights = physics.lognormal_nodes(_median_v(implant), spread)
-    return float(detection(implant, values).probability @ weights)
 
 
 @functools.lru_cache(maxsize=256)  # most points of a sweep share it

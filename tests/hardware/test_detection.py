@@ -13,7 +13,7 @@ from scipy import integrate, signal, stats
 
 from implant_sim.hardware.channel import channel
 from implant_sim.hardware.components.detectors import DETECTORS, SORTERS
-from implant_sim.hardware.detection import amplitudes_v, detection, detects, mean_probability
+from implant_sim.hardware.detection import amplitudes_v, detection, detects
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.noise import noise_budget
 from implant_sim.hardware.physics import crossing, sampled_noise, waveform
@@ -178,6 +178,11 @@ def test_a_higher_threshold_trades_misses_for_false_alarms():
     assert p == sorted(p, reverse=True)
 
 
+def mean_probability(implant):
+    amplitudes = amplitudes_v(implant, 2000, np.random.default_rng(0))
+    return detection(implant, amplitudes).probability.mean()
+
+
 def test_folded_noise_and_few_bits_cost_spikes():
     plain = mean_probability(detector())
     folded = detector(
@@ -221,14 +226,11 @@ def test_many_channels_are_interpolated_closely():
     np.testing.assert_allclose(detection(imp, amplitude).probability[some], direct, atol=1e-3)
 
 
-def test_amplitudes_are_log_normal_and_their_mean_is_by_quadrature():
+def test_amplitudes_are_log_normal():
     imp = detector()
     drawn = amplitudes_v(imp, 20_000, np.random.default_rng(1))
     assert np.median(drawn) == pytest.approx(60e-6, rel=0.02)
     assert np.log(drawn).std() == pytest.approx(0.4, rel=0.02)
-    assert mean_probability(imp) == pytest.approx(
-        detection(imp, drawn).probability.mean(), abs=0.008
-    )
     alike = detector({"array.spike_spread": None})
     assert (amplitudes_v(alike, 5, np.random.default_rng(0)) == 60e-6).all()
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_ndtr
 
-__all__ = ["blocked_samples", "hit_probability", "lognormal_nodes"]
+__all__ = ["blocked_samples", "hit_probability"]
 
 
 def hit_probability(
@@ -103,38 +103,3 @@ def blocked_samples(
     most = beyond_sigma.argmin(axis=-1)
     lead = np.where(crosses.any(axis=-1), crosses.argmax(axis=-1), most)
     return np.maximum(dead_samples - lead, 0)
-
-
-def lognormal_nodes(
-    median: float, spread: float, n: int = 24
-) -> tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]:
-    """Values and weights that average over a log-normal distribution, by Gauss and Hermite.
-
-    Parameters
-    ----------
-    median : float
-        Median of the distribution.
-    spread : float
-        Standard deviation of its natural logarithm.
-    n : int
-        Nodes.
-
-    Returns
-    -------
-    values, weights : float array
-        The weights add up to 1.
-
-    References
-    ----------
-    .. [1] Gauss-Hermite quadrature.
-
-    Examples
-    --------
-    The mean of a log-normal distribution is ``median * exp(spread^2 / 2)``:
-
-    >>> values, weights = lognormal_nodes(2.0, 0.5)
-    >>> round(float(values @ weights), 6), round(2.0 * float(np.exp(0.125)), 6)
-    (2.266297, 2.266297)
-    """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
-    return median * np.exp(spread * nodes), weights / weights.sum()
