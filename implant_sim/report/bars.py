@@ -45,7 +45,7 @@ def energy_bars(summary: Summary) -> Figure | None:
             _whisker(axes, row, low / factor, high / factor, end)
         text += "  beyond a limit" if point.within_limits is False else ""
         axes.text(total + 0.008 * end, row, text, va="center", fontsize=8)
-    axes.set_yticks(rows, [_short(p.label) for p in points])
+    axes.set_yticks(rows, [style.shortened(p.label) for p in points])
     axes.set_ylim(len(points) - (0.4 if bands else 0.5), -0.5)
     axes.set_xlim(0, end)
     axes.set_xlabel(f"Power of the implant ({unit})")
@@ -103,7 +103,3 @@ def _watts(point: Point, component: str) -> float:
 
 def _title(component: str) -> str:
     return {"adc": "ADC"}.get(component, component.capitalize())
-
-
-def _short(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -29,7 +29,7 @@ from implant_sim.report.summary import Summary
 __all__ = ["build", "export_docs"]
 
 _ALTS = {
-    "fidelity": "Curves of fidelity against power, and against what the sweep varied.",
+    "fidelity": "Fidelity against power and against what the sweep varied, or point by point.",
     "further": "Small curves of the other fidelity measures.",
     "search": "Points of a search with their front, and hypervolume after each point.",
     "energy": "Stacked bars of power by component.",

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from implant_sim.report import style
 from implant_sim.report.legend import CROWD, MAX_WHISKERS, legend, legend_rows, looks
+from implant_sim.report.rows import in_rows, point_rows
 from implant_sim.report.summary import Metric, Point, Summary
 
 __all__ = ["along", "fidelity_curves", "further_metrics", "heading"]
@@ -26,6 +27,8 @@ def fidelity_curves(summary: Summary) -> Figure | None:
     Figure or None
         None without two points that have a score and a place on an axis.
     """
+    if in_rows(summary):
+        return point_rows(summary)
     metric, axes_of = summary.metric, _axes_of(summary)
     if metric is None or not axes_of:
         return None
@@ -60,6 +63,8 @@ def _axes_of(summary: Summary) -> list[str]:
 
 def heading(summary: Summary) -> str:
     """What the fidelity is drawn against, for the section's heading."""
+    if in_rows(summary):
+        return "Fidelity, point by point"
     names = ["power" if column == "power_w" else along(summary) for column in _axes_of(summary)]
     return f"Fidelity against {' and '.join(names)}"
 
@@ -68,6 +73,8 @@ def further_metrics(summary: Summary) -> Figure | None:
     """Every other fidelity that the run has, against power."""
     shown = summary.others[:8]
     if not shown or len(summary.points) < 2 or not (axes_of := _axes_of(summary)):
+        return None
+    if in_rows(summary):  # lines of single points, too many to be told apart
         return None
     rows = -(-len(shown) // 4)
     columns = -(-len(shown) // rows)

@@ -26,7 +26,7 @@ def looks(summary: Summary) -> list[tuple[str, str, str]]:
 
 def legend_rows(summary: Summary) -> int:
     """Rows that the legend takes at most."""
-    columns = style.legend_columns([_short(method) for method in summary.methods])
+    columns = style.legend_columns([style.shortened(method) for method in summary.methods])
     return -(-(len(summary.methods) + 4 + bool(summary.banded)) // columns)
 
 
@@ -39,7 +39,7 @@ def legend(figure: Figure, summary: Summary, metric: Metric) -> None:
     entries = []
     if len(summary.methods) > 1:
         entries = [
-            entry(_short(m), color=c, marker=k, ls="-", lw=1.6, mec="white", mew=0.8)
+            entry(style.shortened(m), color=c, marker=k, ls="-", lw=1.6, mec="white", mew=0.8)
             for m, c, k in looks(summary)
             if any(np.isfinite(p.mean(metric.column)) for p in summary.of(m))
         ]
@@ -61,7 +61,3 @@ def legend(figure: Figure, summary: Summary, metric: Metric) -> None:
     if entries:
         columns = style.legend_columns([str(e.get_label()) for e in entries], len(entries))
         figure.legend(handles=entries, loc="outside lower center", ncols=min(4, columns))
-
-
-def _short(text: str, most: int = 42) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

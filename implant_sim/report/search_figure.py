@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from implant_sim.report import style
 from implant_sim.report.searched import label_of
@@ -105,6 +106,7 @@ def _progress(axes: Axes, told: Mapping[str, Any], n: int) -> None:
     at = np.array([*volume.get("points", []), n - 1], float) + 1
     axes.step(at, [*shares, *shares[-1:]], where="post", color=style.BLUE)
     axes.set_xlim(0, n + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, 1.04)
     axes.set_xlabel("Designs looked at")
     axes.set_ylabel("Hypervolume, share of the last")

@@ -26,6 +26,7 @@ __all__ = [
     "draw",
     "legend_columns",
     "log_axis",
+    "shortened",
     "unit",
 ]
 
@@ -199,6 +200,11 @@ def _digits(value: float) -> str:
 
 def _positive(values: Iterable[float]) -> list[float]:
     return sorted({float(v) for v in values if np.isfinite(v) and v > 0})
+
+
+def shortened(text: str, most: int = 42) -> str:
+    """A name that fits beside an axis or into a legend."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def legend_columns(labels: Sequence[str], most: int = 4) -> int:

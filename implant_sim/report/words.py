@@ -130,8 +130,8 @@ def _of_fidelity(summary: Summary) -> str:
         fidelity = f"{metric.label}: {metric.says}. "
         if summary.n_repeats > 1:
             fidelity += (
-                "Large markers are means over repeats, dots the repeats, bands one standard "
-                "deviation. "
+                "Large markers are means over repeats, dots the repeats, bands and bars one "
+                "standard deviation. "
             )
         if summary.n_repeats > 1 and summary.powered:
             fidelity += (

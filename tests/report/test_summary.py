@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from implant_sim.report.load import clean, load_run
 from implant_sim.report.naming import name_points, read_axis
+from implant_sim.report.rows import in_rows, point_rows
 from implant_sim.report.summary import summarise
 from implant_sim.report.tables import comparison, limits, quantity
 from sbtt_models.errors import DataError
@@ -85,6 +88,20 @@ def test_what_a_zipped_label_tells_is_not_said_again():
     assert [n.label for n in found] == [
         "on lines · rate 7", "on frames · rate 7", "on lines · rate 15", "on frames · rate 15",
     ]  # fmt: skip
+
+
+def test_points_that_nothing_joins_are_shown_in_rows(study_folder):
+    summary = summarise(load_run(study_folder))
+    assert not in_rows(summary)
+    alone = [replace(p, method=f"{p.index}", rows=tuple(r | {"bandwidth": 3} for r in p.rows))
+             for p in summary.points]  # fmt: skip
+    shown = replace(summary, points=alone, methods=[p.method for p in alone])
+    assert in_rows(shown)
+    axes = point_rows(shown).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    best = sorted(alone, key=lambda p: -p.mean("velocity_r2"))
+    assert names == [p.label for p in best]
+    np.testing.assert_allclose(axes.lines[-1].get_xdata(), [p.mean("velocity_r2") for p in best])
 
 
 def test_what_is_no_quantity_is_a_word():
