@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from implant_sim import files
 from implant_sim.report import leaderboard, tables, words
+from implant_sim.report.captions import captions
 from implant_sim.report.certainty import certainty
 from implant_sim.report.curves import along, heading
 from implant_sim.report.figure_data import write_figure_data
@@ -78,7 +79,7 @@ def build(folder: Path) -> Path:
         imaged=not summary.powered,
         along=along(summary),
         fidelity_heading=heading(summary),
-        **words.captions(summary, of.shown),
+        **captions(summary, of.shown),
         **certainty(summary, shared(of.known), of.looked_at),
         compared=tables.comparison(summary),
         searched=searched(run),

@@ -1,21 +1,20 @@
-"""What a report says in words: headline, tiles, captions, warnings, provenance."""
+"""What a report says in words: headline, tiles, warnings, provenance."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from implant_sim.report.activity import Example
-from implant_sim.report.bars import MAX_BARS, closes
+from implant_sim.report.bars import closes
 from implant_sim.report.load import Run, clean
 from implant_sim.report.summary import Metric, Point, Summary
 from implant_sim.report.tables import Cell, Table, quantity
 from implant_sim.study.store import RunFolder
 
-__all__ = ["Tile", "captions", "failures", "notes", "provenance", "tiles", "what"]
+__all__ = ["Tile", "failures", "notes", "provenance", "tiles", "what"]
 
 _MAX_FAILURES = 50
 _WORTH_SAYING = 0.01  # of the power
@@ -111,81 +110,6 @@ def _score(point: Point, metric: Metric) -> str:
 def _at(point: Point) -> str:
     power = point.mean("power_w")
     return point.label + (f", {quantity(power, 'W')}" if math.isfinite(power) else "")
-
-
-def captions(summary: Summary, shown: Sequence[Example]) -> dict[str, str]:
-    """What a reader must know to read the figures."""
-    return {
-        "fidelity_caption": _of_fidelity(summary),
-        "energy_caption": _of_energy(summary),
-        "raster_caption": _of_raster(any(e.real for e in shown)),
-        "rates_caption": _of_rates(summary, any(e.real for e in shown)),
-    }
-
-
-def _of_fidelity(summary: Summary) -> str:
-    metric = summary.metric
-    fidelity = ""
-    if metric is not None:
-        fidelity = f"{metric.label}: {metric.says}. "
-        if summary.n_repeats > 1:
-            fidelity += (
-                "Large markers are means over repeats, dots the repeats, bands and bars one "
-                "standard deviation. "
-            )
-        if summary.n_repeats > 1 and summary.powered:
-            fidelity += (
-                "A point ties with the front if no cheaper point is better by more than two "
-                "standard errors of the paired difference. "
-            )
-        if any(p.within_limits is False for p in summary.points):
-            fidelity += "Points beyond a limit take no part in the front. "
-        if summary.banded:
-            fidelity += "Thin lines: 80 % of the power by the spreads of the prices. "
-    return fidelity.strip()
-
-
-def _of_energy(summary: Summary) -> str:
-    n = sum(math.isfinite(p.mean("power_w")) for p in summary.points)
-    energy = "Mean over repeats. Each bar ends at the point's total power, the sum of its parts."
-    if summary.banded:
-        energy += (
-            " The thin line below a bar goes from 10 to 90 % of its power by the spreads of the "
-            "prices; an arrow leaves the figure."
-        )
-    if n > MAX_BARS:
-        energy += f" {MAX_BARS} of {n} points are shown; all are in the table below."
-    return energy
-
-
-def _of_raster(imaged: bool) -> str:
-    if imaged:
-        return (
-            "One test trial; each row is a neuron, each column a bin. Blue: the neuron's line was "
-            "scanned. Black: a calcium event of any size. Brown-grey: events that nobody saw."
-        )
-    return (
-        "One test trial; a cell is one bin of one channel. Blue: sampled, paler where only for "
-        "part of the bin. Black: spikes that reached the decoder, dark grey for a single one. "
-        "Brown-grey: spikes that nobody saw."
-    )
-
-
-def _of_rates(summary: Summary, imaged: bool) -> str:
-    if imaged:
-        return (
-            "Neurons whose events vary most, in the same test trial. The size of an event is in "
-            "units of the least that counts as one."
-        )
-    ceiling = [p.mean("ceiling_rate_r2") for p in summary.points]
-    best = max((c for c in ceiling if math.isfinite(c)), default=math.nan)
-    rates = "Channels whose rate varies most, in the same test trial."
-    if math.isfinite(best) and best < 1:
-        rates += (
-            f" Even the expected counts reach only R² {best:.3f} against the published rates: "
-            "their counts saturate, the published rates do not."
-        )
-    return rates
 
 
 def notes(run: Run, summary: Summary) -> list[str]:
