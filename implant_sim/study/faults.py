@@ -46,11 +46,13 @@ def describe(error: ValidationError, root: Node, model: type[BaseModel]) -> list
     list of str
         ``file:line:column: dotted.key: what, and the way out``, in the order of the file.
     """
-    schema = _schema_of(model)
     lines = []
     for fault in error.errors(include_url=False):
         path, node, rest = _locate(root, fault["loc"])
-        place, text = _say(fault, path, node, rest, _known(schema, root, path))
+        # the schema takes a second to write down: for names that are wrong, not for numbers
+        names = fault["type"] in ("extra_forbidden", "union_tag_invalid", "union_tag_not_found")
+        known = _known(_schema_of(model), root, path) if names else {}
+        place, text = _say(fault, path, node, rest, known)
         key = ".".join(path)
         lines.append((place, f"{place}: {key + ': ' if key else ''}{text}"))
     lines.sort(key=lambda line: (line[0].source, line[0].line, line[0].column))

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from implant_sim.study.expand import Expander, Skipped, labels_of, put
 from implant_sim.study.find import read_scenario, with_implant
 from implant_sim.study.paths import absolute, from_here, missing
-from implant_sim.study.scenario import Scenario
+from implant_sim.study.scenario import MOST_REPEATS, Scenario
 from implant_sim.study.search.space import Space, axes_of, conditions_in
 from implant_sim.study.sweep import Label, Plan, plan_of
 from implant_sim.study.tree import as_node, assignment, get, in_order
@@ -164,10 +164,11 @@ def _expanded(tree: Node, plan: Plan, root: Path) -> tuple[tuple[Point, ...], tu
     """Every point that no condition leaves out, checked; all faults at once."""
     repeats = get(tree, ["repeats"])
     count = repeats.value if repeats is not None and isinstance(repeats.value, int) else 1
+    count = count if 1 <= count <= MOST_REPEATS else 1  # else the first point tells what is wrong
     bare = Node({k: v for k, v in tree.mapping.items() if k != "sweep"}, tree.place)
     expander = Expander(Scenario, bare, plan.keys, root, plan.skip)
     points, skipped, faults = list[Point](), list[Skipped](), dict[str, None]()
-    for choice in plan.choices(max(count, 1)):
+    for choice in plan.choices(count):
         try:
             if (left_out := expander.skipped(choice)) is not None:
                 skipped.append(left_out)

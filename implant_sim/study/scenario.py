@@ -23,7 +23,7 @@ from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning
 from sbtt_models.units import Seconds
 
-__all__ = ["Scenario"]
+__all__ = ["MOST_REPEATS", "Scenario"]
 
 _RESERVED = {
     "con",
@@ -34,6 +34,9 @@ _RESERVED = {
 }
 
 
+MOST_REPEATS = 1000
+
+
 class Scenario(Spec):
     """One implant, one recording, one way to sample and to decode; and what varies."""
 
@@ -41,7 +44,7 @@ class Scenario(Spec):
     """Names the default run folder."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seeds schedule, link, initial weights and batches; repeats count up from it."""
-    repeats: int = Field(1, ge=1, le=1000)
+    repeats: int = Field(1, ge=1, le=MOST_REPEATS)
     recording: AnyRecording
     implant: Implant | None = None
     """A block, or the path of a YAML file that holds one. None where a microscope has read the

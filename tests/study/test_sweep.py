@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from implant_sim.study import faults
 from implant_sim.study.expression import parse_condition
 from implant_sim.study.load import load
 from implant_sim.study.sweep import plan_of
@@ -197,3 +198,15 @@ def test_a_huge_sweep_is_counted_and_never_built(n_axes):
         plan.choices(1)
     assert time.process_time() - started < 0.2
     assert "draw: sweep.sample={points: 10000}" in str(caught.value)
+
+
+@pytest.mark.parametrize("sweep", [None, {BANDWIDTH: [1, 2]}])
+def test_absurd_repeats_are_a_fault_of_their_key(sweep):
+    with pytest.raises(SpecError, match=r"repeats: .*less than or equal to 1000, got 10{12}$"):
+        load(tiny(repeats=10**12, sweep=sweep))
+
+
+def test_a_number_out_of_range_is_told_without_the_schema(monkeypatch):
+    monkeypatch.setattr(faults, "_schema_of", lambda model: pytest.fail("takes a second"))
+    with pytest.raises(SpecError, match=r"channels: .*got 1000000000$"):
+        load(tiny(recording={"kind": "lorenz", "channels": 10**9}))
