@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sbtt_models.nets.cells import parameters_of
-from sbtt_models.nets.lfads_run import Buffers, Rules, Run, Walk
+from sbtt_models.nets.lfads_run import Buffers, Rules, Run
+from sbtt_models.nets.lfads_walk import Walk
 from sbtt_models.nets.precision import in_float32
 from sbtt_models.nets.workspace import Workspace
 
