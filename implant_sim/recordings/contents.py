@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 from jaxtyping import Shaped
 
-from implant_sim.recordings.files import ArrayFile, Hdf5File, find, reading
+from implant_sim.recordings.files import ArrayFile, Hdf5File, find
 from implant_sim.recordings.mat import open_mat
 from implant_sim.recordings.npz import NpzFile
+from implant_sim.recordings.opening import reading
 from sbtt_models.errors import SimError
 
 __all__ = ["Entry", "contents"]

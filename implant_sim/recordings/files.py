@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -15,20 +13,12 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from sbtt_models.errors import DataError, LimitError
+from implant_sim.recordings.opening import opening, plain, reading
+from sbtt_models.errors import DataError
 
-__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near", "opening", "reading"]
+__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near"]
 
 _MAX_LINKS = 8
-
-_SIGNATURES = {
-    b"\x89HDF\r\n\x1a\n": ("HDF5", "an HDF5 file: `kind: hdf5`, or nwb, nlb, lfads_h5"),
-    b"PK\x03\x04": ("NPZ", "a zip archive: `kind: npz` if NumPy made it, else unpack it"),
-    b"MATLAB": ("MATLAB file", "a MATLAB file: `kind: mat`"),
-    b"\x93NUMPY": ("NPY", "a single NumPy array: save it anew with numpy.savez, for `kind: npz`"),
-    b"\x1f\x8b": ("gzip", "compressed by gzip: unpack it"),
-}
-"""How files begin; what they are, and the way out where another kind was expected."""
 
 
 def near(name: str, known: list[str]) -> str:
@@ -43,15 +33,10 @@ def near(name: str, known: list[str]) -> str:
         return "it holds no data sets"
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    shown = _plain(", ".join(known[:20])) + (
+    shown = plain(", ".join(known[:20])) + (
         f" and {len(known) - 20} more" if len(known) > 20 else ""
     )
     return f"{hint}{'It' if hint else 'it'} holds: {shown}"
-
-
-def _plain(text: str) -> str:
-    """Text of a file without line breaks and terminal codes."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def find(path: Path, root: Path) -> Path:
@@ -95,46 +80,6 @@ def digest(path: Path) -> str:
     """
     with reading(path.name), path.open("rb") as stream:
         return f"{path.name} sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-
-
-@contextmanager
-def reading(where: str) -> Iterator[None]:
-    """Turn whatever a file library throws at a damaged file into one DataError."""
-    try:
-        yield
-    except (DataError, LimitError):
-        raise
-    except MemoryError:
-        raise DataError(f"{where}: does not fit into memory; cut it into several files") from None
-    except Exception as error:  # a damaged file may raise nearly anything inside the library
-        text = _plain(str(error))[:200]
-        raise DataError(
-            f"{where}: cannot be read, the file may be truncated, damaged or of another kind "
-            f"({type(error).__name__}: {text})"
-        ) from None
-
-
-@contextmanager
-def opening(path: Path, form: str) -> Iterator[None]:
-    """As :func:`reading`, of a file that is opened as `form`; says what else it looks like."""
-    try:
-        with reading(f"{path.name}: as {form}"):
-            yield
-    except DataError as error:
-        raise DataError(f"{error}{_other_form(path, form)}") from None
-
-
-def _other_form(path: Path, form: str) -> str:
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(512)
-    except OSError:
-        return ""
-    for signature, (found, advice) in _SIGNATURES.items():
-        if head.startswith(signature):
-            return "" if found == form else f". It looks like {advice}"
-    text = bool(head) and all(byte >= 32 or byte in b"\t\r\n" for byte in head)
-    return ". It looks like text: save its table with numpy.savez, for `kind: npz`" * text
 
 
 class ArrayFile(ABC):
@@ -295,7 +240,7 @@ class Hdf5File(ArrayFile):
         with reading(self.where(name)):
             item = self._follow(name)
             found = [item.attrs[key] for key in ("units", "unit") if item and key in item.attrs]
-        return _plain(str(found[0]))[:40] if found else ""
+        return plain(str(found[0]))[:40] if found else ""
 
     @override
     def close(self) -> None:

@@ -17,8 +17,9 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from implant_sim.recordings.files import ArrayFile, Hdf5File, opening, reading
+from implant_sim.recordings.files import ArrayFile, Hdf5File
 from implant_sim.recordings.layout import LayoutSource
+from implant_sim.recordings.opening import opening, reading
 from sbtt_models.errors import DataError, LimitError
 
 __all__ = ["MatSource", "open_mat"]

@@ -11,8 +11,9 @@ from jaxtyping import Shaped
 from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
-from implant_sim.recordings.files import ArrayFile, opening, reading
+from implant_sim.recordings.files import ArrayFile
 from implant_sim.recordings.layout import LayoutSource
+from implant_sim.recordings.opening import opening, reading
 from sbtt_models.errors import DataError
 
 __all__ = ["NpzFile", "NpzSource"]

@@ -14,7 +14,8 @@ from typing_extensions import override
 from implant_sim.recordings import cutting, events, nwb_parts
 from implant_sim.recordings.assemble import Draft, Piece, assemble, check_size
 from implant_sim.recordings.base import MAX_BIN_S, FileSplit, RecordingSource
-from implant_sim.recordings.files import digest, find, opening, reading
+from implant_sim.recordings.files import digest, find
+from implant_sim.recordings.opening import opening, reading
 from implant_sim.recordings.splits import Part
 from sbtt_models.counts import as_counts
 from sbtt_models.errors import DataError
