@@ -14,6 +14,9 @@ from implant_sim.study.yaml_loader import Node, Place, printable
 __all__ = ["describe", "nearest"]
 
 _MAX_INPUT = 60
+_OF_BLOCKS = ("model_type", "model_attributes_type", "dict_type")
+_OF_NAMES = ("extra_forbidden", "union_tag_invalid", "union_tag_not_found", *_OF_BLOCKS)
+"""Faults whose way out names what there is."""
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -50,8 +53,8 @@ def describe(error: ValidationError, root: Node, model: type[BaseModel]) -> list
     for fault in error.errors(include_url=False):
         path, node, rest = _locate(root, fault["loc"])
         # the schema takes a second to write down: for names that are wrong, not for numbers
-        names = fault["type"] in ("extra_forbidden", "union_tag_invalid", "union_tag_not_found")
-        known = _known(_schema_of(model), root, path) if names else {}
+        named = fault["type"] in _OF_NAMES
+        known = _known(_schema_of(model), root, path) if named else {}
         place, text = _say(fault, path, node, rest, known)
         key = ".".join(path)
         lines.append((place, f"{place}: {key + ': ' if key else ''}{text}"))
@@ -110,7 +113,7 @@ def _say(
             part.strip(" '") for part in str(context["expected"]).replace(" or ", ",").split(",")
         ]
         text += nearest(str(fault["input"]), choices)
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
+    if kind in _OF_BLOCKS:
         text = f"must be a block of keys{_list(known['inside'])}"
     if kind == "value_error" or isinstance(node.value, dict | list):
         return node.place, printable(text)
