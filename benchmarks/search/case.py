@@ -1,11 +1,13 @@
-"""The cheapest designs of a search for two radios and two targets: table and figure.
+"""The cheapest designs for two radios and two targets, each radio with a search of its own.
 
-    implant-sim run m1_codesign --set recording.path=m1_reach_public.h5
-    python -m benchmarks.search.case runs/m1_codesign docs/m1_codesign
+    implant-sim run m1_codesign --out runs/uwb --set recording.path=m1_reach_public.h5
+    implant-sim run m1_codesign --out runs/ble --set recording.path=m1_reach_public.h5 \\
+        --set 'implant.radio={kind: ble, part: nrf54l15, source: {interval: frames}}'
+    python -m benchmarks.search.case runs/uwb runs/ble docs/m1_codesign
 
-Every design that the search ran in full is priced with either radio. The cheapest for each target
-are run with both in a copy of the search's folder: where no packet is lost both get the same data,
-bit for bit, and share the decoder; else one is trained.
+Every design that either search ran in full is priced with both radios and every length of their
+frames: neither changes the data where no packet is lost. The cheapest for each target are run in a
+copy of the search's folder, where what has the same data, bit for bit, shares a decoder.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,45 +30,58 @@ from implant_sim.study.load import load
 from implant_sim.study.yaml_loader import parse_file
 
 TARGETS = (0.6, 0.75)
-RADIOS = (
-    {"label": "UWB", "kind": "uwb"},
-    {"label": "BLE", "kind": "ble", "part": "nrf54l15"},
-)
+FRAMES = ("50 ms", "200 ms")
+RADIOS = {
+    "UWB": {"kind": "uwb"},
+    "BLE": {"kind": "ble", "part": "nrf54l15"},
+}
+BLOCKS = [
+    {"label": f"{name}, {frame}", **radio, "interval": frame, "source": {"interval": "frames"}}
+    for name, radio in RADIOS.items()
+    for frame in FRAMES
+]
 PARTS = ("amplifier", "adc", "processing", "radio", "overhead", "delivery")
 AXES = ("schedule", "schedule.fraction", "implant.amplifier.noise", "implant.amplifier.gating")
-LOOKS = {"UWB": (style.LINES[0], "o"), "BLE": (style.LINES[1], "s")}
+LOOKS = {
+    "UWB, 50 ms": (style.LINES[0], "o"),
+    "BLE, 50 ms": (style.LINES[1], "s"),
+    "BLE, 200 ms": (style.LINES[2], "D"),
+}
 
 
-def main(folder: Path, out: Path) -> None:
+def main(folders: Mapping[str, Path], out: Path) -> None:
     """Print the table of designs; write it, all points, and the figure."""
-    told = json.loads((folder / "search.json").read_text("utf-8"))
+    designs = list[dict[str, Any]]()
+    for name, folder in folders.items():
+        told = json.loads((folder / "search.json").read_text("utf-8"))
+        found = [p | {"found by": name} for p in told["points"] if p["state"] == "ok"]
+        known = [[d["axes"][a] for a in AXES] for d in designs]
+        designs += [p for p in found if [p["axes"][a] for a in AXES] not in known]
+        print(name, told["states"])
+    folder = next(iter(folders.values()))
     tree = parse_file(folder / "scenario.yaml").plain()
     search = tree.pop("search")
     blocks = {block["label"]: block for block in search["space"]["schedule"]}
-    full = [p for p in told["points"] if p["state"] == "ok"]
-    scores = {p["point"]: p["velocity_r2"] for p in full}
-    priced = _priced(tree, full, blocks)
+    priced = _priced(tree, designs, blocks)
     best = [
-        min(meeting, key=lambda row: row["power_w"])
-        for radio in LOOKS
+        min((r for r in priced if r["radio"] == radio and r["velocity_r2"] >= target),
+            key=lambda row: row["power_w"])
         for target in TARGETS
-        if (meeting := [r for r in priced if r["radio"] == radio and scores[r["point"]] >= target])
-    ]
-    wanted = [p for p in full if p["point"] in {row["point"] for row in best}]
-    both = folder.with_name(f"{folder.name}_radios")
-    shutil.copytree(folder, both, dirs_exist_ok=True)
-    table = implant_sim.run(_both(tree, wanted, blocks), out=both, jobs=1)
+        for radio in LOOKS
+    ]  # fmt: skip
+    wanted = [designs[number] for number in dict.fromkeys(row["design"] for row in best)]
+    copy = folder.with_name(f"{folder.name}_radios")
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    table = implant_sim.run(_both(tree, wanted, blocks), out=copy, jobs=1)
     out.mkdir(parents=True, exist_ok=True)
-    rows = [row | {"velocity_r2": scores[row["point"]]} for row in priced]
-    files.write_text(out / "points.csv", pd.DataFrame(rows).to_csv(index=False))
-    files.write_bytes(out / "front.png", style.draw(lambda: _figure(rows, best), "png") or b"")
-    designs = _designs(best, table)
-    lines = [list(designs), ["---"] * designs.shape[1], *designs.astype(str).to_numpy().tolist()]
+    files.write_text(out / "points.csv", pd.DataFrame(priced).to_csv(index=False))
+    files.write_bytes(out / "front.png", style.draw(lambda: _figure(priced, best), "png") or b"")
+    made = _designs(best, table)
+    lines = [list(made), ["---"] * made.shape[1], *made.astype(str).to_numpy().tolist()]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     files.write_text(out / "designs.md", text + "\n")
     print(text)
-    shared = int(table["decoded_by"].notna().sum())
-    print(f"{told['states']}; {shared} of {len(table)} runs with the decoder of another")
+    print(f"{table['decoded_by'].notna().sum()} of {len(table)} runs with the decoder of another")
 
 
 def _both(
@@ -74,7 +90,7 @@ def _both(
     """The scenario of some designs, each with either radio."""
     walking = {axis: [p["axes"][axis] for p in points] for axis in AXES}
     walking["schedule"] = [blocks[label] for label in walking["schedule"]]
-    sweep = {"zip": [walking], "implant.radio": list(RADIOS)}
+    sweep = {"zip": [walking], "implant.radio": BLOCKS}
     return tree | {"name": f"{tree['name']}_radios", "sweep": sweep}
 
 
@@ -84,10 +100,13 @@ def _priced(
     rows = []
     for number, budget in enumerate(budgets(load(_both(tree, points, blocks)))):
         known = ("power_w", "link_rate_bps", "packet_loss", *(f"power_{p}_w" for p in PARTS))
-        point = points[number // len(RADIOS)]
+        which = number // len(BLOCKS)
+        point = points[which]
         rows.append(
-            {"radio": budget.axes["implant.radio"], "point": point["point"], **point["axes"]}
+            {"radio": budget.axes["implant.radio"], "design": which, "found by": point["found by"]}
+            | {axis: point["axes"][axis] for axis in AXES}
             | {name: budget.row[name] for name in known}
+            | {"velocity_r2": point["velocity_r2"]}
         )
     return rows
 
@@ -100,9 +119,9 @@ def _designs(best: list[dict[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
             table[list(AXES)] == [row[axis] for axis in AXES]
         ).all(axis=1)
         mine = table[same]
-        score, target = mine["velocity_r2"], TARGETS[number % len(TARGETS)]
+        score, target = mine["velocity_r2"], TARGETS[number // len(LOOKS)]
         rows.append(
-            {"radio": row["radio"], "wanted R²": target}
+            {"wanted R²": target, "radio": row["radio"]}
             | {axis.rpartition(".")[2]: row[axis] for axis in AXES}
             | {"velocity R²": f"{score.mean():.3f} ± {score.std():.3f}"}
             | {"power (mW)": f"{1e3 * mine['power_w'].mean():.3f}"}
@@ -112,9 +131,8 @@ def _designs(best: list[dict[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _figure(rows: list[dict[str, Any]], best: list[dict[str, Any]]) -> Figure:
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
-    known = {(row["radio"], row["point"]): row for row in rows}
     for name, (colour, marker) in LOOKS.items():
         mine = sorted((r["power_w"], r["velocity_r2"]) for r in rows if r["radio"] == name)
         axes.scatter([1e3 * w for w, _ in mine], [r for _, r in mine], s=18, color=colour,
@@ -122,7 +140,7 @@ def _figure(rows: list[dict[str, Any]], best: list[dict[str, Any]]) -> Figure:
         front = [(w, r) for w, r in mine if r > max((s for v, s in mine if v < w), default=-9.0)]
         axes.step([1e3 * w for w, _ in front], [r for _, r in front], where="post", color=colour,
                   label=f"{name}: front")  # fmt: skip
-        found = [known[name, b["point"]] for b in best if b["radio"] == name]
+        found = [row for row in best if row["radio"] == name]
         axes.scatter([1e3 * f["power_w"] for f in found], [f["velocity_r2"] for f in found], s=130,
                      marker="*", color=colour, edgecolor=style.INK, lw=0.8, zorder=3,
                      label=f"{name}: cheapest for a target")  # fmt: skip
@@ -130,9 +148,10 @@ def _figure(rows: list[dict[str, Any]], best: list[dict[str, Any]]) -> Figure:
         axes.axhline(target, color=style.PALE, lw=0.9, zorder=0)
     axes.set_xlabel("Power of the implant (mW)")
     axes.set_ylabel("Velocity R²")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=len(LOOKS))
     return figure
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    uwb, ble, out = (Path(argument) for argument in sys.argv[1:])
+    main({"UWB": uwb, "BLE": ble}, out)
