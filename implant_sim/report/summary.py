@@ -37,7 +37,7 @@ METRICS = (
     Metric("rate_r2", "Rate R², published truth", "inferred against the published rates"),
     Metric("rate_r2_log", "Log-rate R²", "on logarithms of rates"),
     Metric("rate_r2_unobserved", "Rate R², unobserved", "on entries that were not sampled"),
-    Metric("psth_r2", "PSTH R²", "condition averages against a smoothed histogram"),
+    Metric("psth_r2", "PSTH R²", "condition averages against those of the counts"),
     Metric("nll", "NLL (nat per entry)", "on withheld entries that were observed", -1),
 )
 

@@ -22,6 +22,8 @@ from sbtt_models.signals import MaskedStream, Recording
 
 __all__ = ["Scores", "score"]
 
+_PSTH_SMOOTH_S = 0.07  # Pei et al. 2021, "Neural Latents Benchmark '21", for MC_Maze
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
@@ -233,11 +235,14 @@ def _psth(case: Case, rates: Float32[np.ndarray, "trial bin channel"]) -> float 
     recording = case.recording
     if recording.condition is None:
         return None
+    smooth_s = case.options.psth_smooth_s
+    if smooth_s is None:
+        smooth_s = _PSTH_SMOOTH_S if recording.expected is None else 0.0
     return psth_r2(
         recording.counts,
         rates,
         recording.condition,
         where=recording.available & ~case.left_out,
         judged=recording.split.test,
-        smooth_bins=case.options.psth_smooth_s / recording.bin_s,
+        smooth_bins=smooth_s / recording.bin_s,
     ).mean

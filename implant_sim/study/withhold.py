@@ -35,8 +35,9 @@ class ScoreOptions(Spec):
     """One lag instead of all up to `max_lag`: the paper's way, with 80 ms."""
     ridge_folds: int = Field(5, ge=2, le=20)
     """Folds of the cross-validation that chooses the ridge penalty."""
-    psth_smooth_s: Seconds = Field(0.07, ge=0, le=1, alias="psth_smooth")
-    """Standard deviation of the Gaussian that smooths the trial-averaged counts."""
+    psth_smooth_s: Seconds | None = Field(None, ge=0, le=1, alias="psth_smooth")
+    """Standard deviation of the Gaussian that smooths the trial-averaged counts. None: 70 ms as the
+    Neural Latents Benchmark has it, but nothing where true rates are known: they may be faster."""
 
     def lags(self, bin_s: float) -> tuple[int, ...]:
         """Lags of the read-out. [bin]"""
