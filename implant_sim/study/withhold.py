@@ -36,8 +36,8 @@ class ScoreOptions(Spec):
     ridge_folds: int = Field(5, ge=2, le=20)
     """Folds of the cross-validation that chooses the ridge penalty."""
     psth_smooth_s: Seconds | None = Field(None, ge=0, le=1, alias="psth_smooth")
-    """Standard deviation of the Gaussian that smooths the trial-averaged counts. None: 70 ms as the
-    Neural Latents Benchmark has it, but nothing where true rates are known: they may be faster."""
+    """Standard deviation of the Gaussian that smooths the trial-averaged counts. None: 70 ms, as
+    the Neural Latents Benchmark has it; none where true rates are known: they may be faster."""
 
     def lags(self, bin_s: float) -> tuple[int, ...]:
         """Lags of the read-out. [bin]"""
