@@ -38,7 +38,7 @@ def yaml_blocks() -> Iterator[tuple[str, str]]:
 def commands() -> Iterator[tuple[str, list[str]]]:
     """Every ``implant-sim ...`` of an indented line or between back quotes."""
     for page in PAGES:
-        text = page.read_text()
+        text = page.read_text().replace("\\\n", " ")  # a line that goes on
         typed = re.findall(r"^    (?:[A-Z_]+=\S+ )?(implant-sim [^#\n]*)", text, re.M)
         typed += [" ".join(found.split()) for found in re.findall(r"`(implant-sim [^`]*)`", text)]
         for command in typed:
