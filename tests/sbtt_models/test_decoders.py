@@ -48,10 +48,10 @@ SMALL = {
     "kalman": Kalman(size=3, iterations=6),
     "factor_analysis": FactorAnalysis(size=2, prior=1.0, iterations=4),
     "gpfa": GPFA(size=2, order=2, scale_bins=3.0, prior=1.0, iterations=3),
-    "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=3),
+    "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=2),
     "trial_mixture": TrialMixture(network=StateSpace(hidden=6, blocks=2, modes=2)),
     "augmented_lds": AugmentedLDS(
-        smoothers=(PoissonLDS(size=2, prior=1.0, iterations=3), Kalman(size=2, iterations=3)),
+        smoothers=(PoissonLDS(size=2, prior=1.0, iterations=2), Kalman(size=2, prior=1.0, iterations=2)),
         hidden=6,
         blocks=2,
         modes=2,

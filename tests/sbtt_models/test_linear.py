@@ -33,7 +33,7 @@ SPECS: dict[str, LinearSpec] = {
     "kalman": Kalman(size=2, prior=1.0, iterations=3),
     "factor_analysis": FactorAnalysis(size=2, prior=1.0, iterations=3),
     "gpfa": GPFA(size=2, order=2, scale_bins=3.0, prior=1.0, iterations=3),
-    "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=3),
+    "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=2),
 }
 CAUSAL = {name: spec for name, spec in SPECS.items() if name != "factor_analysis"}
 
@@ -295,7 +295,7 @@ def test_fast_states_are_found_from_few_samples(monkeypatch: pytest.MonkeyPatch)
     losses = []
     for dampings in ((0.95,), (0.95, 0.6)):
         monkeypatch.setattr(KalmanFamily, "dampings", dampings)
-        found = sbtt_models.fit(Kalman(size=4, prior=10, iterations=8), seen)
+        found = sbtt_models.fit(Kalman(size=4, prior=10, iterations=6), seen)
         losses.append(min(row["valid_loss"] for row in found.history))
     assert losses[1] < losses[0] - 0.005
 
