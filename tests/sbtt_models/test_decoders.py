@@ -51,7 +51,10 @@ SMALL = {
     "poisson_lds": PoissonLDS(size=2, prior=1.0, iterations=2),
     "trial_mixture": TrialMixture(network=StateSpace(hidden=6, blocks=2, modes=2)),
     "augmented_lds": AugmentedLDS(
-        smoothers=(PoissonLDS(size=2, prior=1.0, iterations=2), Kalman(size=2, prior=1.0, iterations=2)),
+        smoothers=(
+            PoissonLDS(size=2, prior=1.0, iterations=2),
+            Kalman(size=2, prior=1.0, iterations=2),
+        ),
         hidden=6,
         blocks=2,
         modes=2,
