@@ -150,6 +150,8 @@ def unit(values: Iterable[float], base: str) -> tuple[float, str]:
     --------
     >>> unit([2e-4, 3e-3], "W"), unit([3e4], "Hz"), unit([86400.0], "s")
     ((0.001, 'mW'), (1000.0, 'kHz'), (3600.0, 'h'))
+    >>> unit([999.9], "Hz")  # shown with three digits
+    (1000.0, 'kHz')
     """
     finite = [abs(v) for v in values if np.isfinite(v)]
     top = max(finite, default=0.0)
@@ -159,7 +161,7 @@ def unit(values: Iterable[float], base: str) -> tuple[float, str]:
         return _HOUR, "h"
     prefixes = [p for p in _PREFIXES if _SCALED[base][0] <= p[0] <= _SCALED[base][1]]
     for factor, prefix in prefixes:
-        if top >= factor:
+        if float(f"{top:.3g}") >= factor:
             return factor, prefix + base
     return prefixes[-1][0], prefixes[-1][1] + base
 

@@ -41,9 +41,11 @@ def from_here(key: str, node: Node) -> Node:
         return node
     block, _, name = key.rpartition(".")
     here = Path.cwd() / node.value
-    if (block in WITH_PATHS and is_path_key(name)) or (key == "implant" and is_file(here)):
-        return Node(str(here), node.place, node.key_place)
-    return node
+    if block in WITH_PATHS and is_path_key(name):
+        here = found(Path.cwd(), node.value)
+    elif key != "implant" or not is_file(here):
+        return node
+    return Node(str(here), node.place, node.key_place)
 
 
 def absolute(tree: Node, root: Path) -> Node:

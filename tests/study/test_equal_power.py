@@ -125,6 +125,9 @@ def test_recordings_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("IMPLANT_SIM_DATA", str(tmp_path))
     study = load(file_study("nowhere.npz", "skip"))
     assert str(study.points[1].scenario.recording.path) == str(tmp_path / "nowhere.npz")
+    block = {"kind": "npz", "path": "nowhere.npz", "counts": "counts", "bin": "20 ms"}
+    typed = load(tiny(), {"recording": block})
+    assert str(typed.points[0].scenario.recording.path) == str(tmp_path / "nowhere.npz")
     with pytest.raises(SpecError, match="must be refuse or skip"):
         load(file_study("nowhere.npz", "perhaps"))
 
