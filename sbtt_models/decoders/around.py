@@ -1,4 +1,4 @@
-"""What fitted decoders share that put something around a network."""
+"""What decoders share that put something around a network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sbtt_models.decoders.base import DecoderSpec, Fitted
+from pydantic import model_validator
+from typing_extensions import override
+
+from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec
 from sbtt_models.saved import Saved, save
 
-__all__ = ["FittedAround"]
+__all__ = ["AroundSpec", "FittedAround"]
+
+
+class AroundSpec(DecoderSpec):
+    """A network, and what is made of it; members narrow which networks."""
+
+    network: NeuralSpec
+
+    @property
+    @override
+    def goes_on(self) -> bool:
+        return True
+
+    @property
+    @override
+    def hears_external(self) -> bool:
+        return self.network.hears_external
+
+    @model_validator(mode="after")
+    def _causal_in_one_place(self) -> AroundSpec:
+        if self.network.causal or self.network.lookahead_bins:
+            raise ValueError(
+                "network.causal and network.lookahead_bins belong beside network, not in it"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

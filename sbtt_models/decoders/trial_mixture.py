@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float32
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from sbtt_models.decoders.around import FittedAround
+from sbtt_models.decoders.around import AroundSpec, FittedAround
 from sbtt_models.decoders.autoencoder import Autoencoder
-from sbtt_models.decoders.base import DecoderSpec, Fitted, NeuralSpec, Setting
+from sbtt_models.decoders.base import Fitted, NeuralSpec, Setting
 from sbtt_models.decoders.lfads import LFADS
 from sbtt_models.decoders.state_space import StateSpace
 from sbtt_models.decoders.transformer import Transformer
@@ -32,7 +32,7 @@ __all__ = ["FittedTrialMixture", "TrialMixture"]
 _WITHHELD = 0.2  # of the observed validation entries, as the linear models withhold
 
 
-class TrialMixture(DecoderSpec):
+class TrialMixture(AroundSpec):
     """Take each trial for a recurrence of some training trial, and ask which by its own counts.
 
     A network is trained and infers the training trials. Their rates are then the components of a
@@ -56,10 +56,6 @@ class TrialMixture(DecoderSpec):
 
     @model_validator(mode="after")
     def _refuse_what_it_cannot(self) -> TrialMixture:
-        if self.network.causal or self.network.lookahead_bins:
-            raise ValueError(
-                "network.causal and network.lookahead_bins belong beside network, not in it"
-            )
         if self.network.likelihood.kind != "poisson":
             raise ValueError(
                 f"network.likelihood {self.network.likelihood.kind}: components are compared by "
@@ -71,16 +67,6 @@ class TrialMixture(DecoderSpec):
                 "would be compared by; take the network alone"
             )
         return self
-
-    @property
-    @override
-    def goes_on(self) -> bool:
-        return True
-
-    @property
-    @override
-    def hears_external(self) -> bool:
-        return self.network.hears_external
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:

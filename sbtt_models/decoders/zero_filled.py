@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
-from pydantic import Field, model_validator
+from pydantic import Field
 from typing_extensions import override
 
-from sbtt_models.decoders.around import FittedAround
+from sbtt_models.decoders.around import AroundSpec, FittedAround
 from sbtt_models.decoders.autoencoder import Autoencoder
-from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
+from sbtt_models.decoders.base import Fitted, Setting
 from sbtt_models.decoders.lfads import LFADS
 from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved
@@ -22,7 +22,7 @@ from sbtt_models.training import Training
 __all__ = ["FittedZeroFilled", "ZeroFilled", "zero_filled"]
 
 
-class ZeroFilled(DecoderSpec):
+class ZeroFilled(AroundSpec):
     """Train a network on a stream whose gaps are filled with zeros, as if silence had been seen.
 
     Loss and input then count every missing sample as a bin without spikes, so the network infers
@@ -34,24 +34,6 @@ class ZeroFilled(DecoderSpec):
     """What is trained."""
     rescale: bool = True
     """Divide each channel's rates by its mean exposure in training. False: raw."""
-
-    @model_validator(mode="after")
-    def _causal_in_one_place(self) -> ZeroFilled:
-        if self.network.causal or self.network.lookahead_bins:
-            raise ValueError(
-                "network.causal and network.lookahead_bins belong beside network, not in it"
-            )
-        return self
-
-    @property
-    @override
-    def goes_on(self) -> bool:
-        return True
-
-    @property
-    @override
-    def hears_external(self) -> bool:
-        return self.network.hears_external
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
