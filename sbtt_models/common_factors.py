@@ -96,8 +96,8 @@ class FactorModel:
         """Read the mean factors out; each bin needs no other, so `lookahead` changes nothing."""
         del lookahead
         parts = batch.parts(self.read_out.loading.shape[1])
-        means = [factors_of(self.read_out, part.values, part.exposure)[0] for part in parts]
-        return np.concatenate(means) @ self.read_out.loading.T + self.read_out.offset
+        means = (factors_of(self.read_out, part.values, part.exposure)[0] for part in parts)
+        return batch.joined(means) @ self.read_out.loading.T + self.read_out.offset
 
     def filter(self, n_sequences: int, lookahead: int) -> RowFilter:
         """Each bin alone, given out late."""
@@ -133,11 +133,9 @@ class FactorFamily(Family[FactorModel]):
 
     def climb(self, model: FactorModel, batch: Batch, choice: Choice) -> Iterator[FactorModel]:
         """Expectation maximisation."""
+        parts = batch.parts(model.read_out.loading.shape[1])
         while True:
-            sums = [
-                _moments(model.read_out, part)
-                for part in batch.parts(model.read_out.loading.shape[1])
-            ]
+            sums = [_moments(model.read_out, part) for part in parts]
             model = FactorModel(reduce(add, sums).best(self.least_noise, choice.settings["prior"]))
             yield model
 

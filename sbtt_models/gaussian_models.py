@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import add
@@ -51,7 +51,7 @@ class GaussianModel(StateModel):
 
     @override
     def smoothed(self, batch: Batch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for found, _ in _expected(self.system, batch):
+        for found, _ in _expected(self.system, batch.parts(self.system.chain.size)):
             yield found.mean, found.covariance
 
     @override
@@ -127,10 +127,11 @@ class KalmanFamily(Family[GaussianModel]):
 
     def climb(self, model: GaussianModel, batch: Batch, choice: Choice) -> Iterator[GaussianModel]:
         """Expectation maximisation."""
+        parts = batch.parts(model.system.chain.size)
         while True:
             sums = [
                 Moments.of(found, part.values, part.exposure, part.inside)
-                for found, part in _expected(model.system, batch)
+                for found, part in _expected(model.system, parts)
             ]
             moments = reduce(add, sums)
             system = from_moments(moments, self.least_noise, choice.settings["prior"])
@@ -163,9 +164,10 @@ class GaussianProcessFamily(Family[GaussianModel]):
         order = int(choice.settings["order"])
         begin = np.full(choice.size, choice.settings["scale_bins"])
         scales = begin if model.scales is None else model.scales
+        parts = batch.parts(model.system.chain.size)
         while True:
             chains, read_outs = [], []
-            for found, part in _expected(model.system, batch):
+            for found, part in _expected(model.system, parts):
                 second = second_moments(found)
                 chains.append(ChainMoments.of(found, second, part.inside))
                 shown = found.mean[..., ::order], second[..., ::order, ::order]
@@ -188,8 +190,8 @@ class GaussianProcessFamily(Family[GaussianModel]):
         return GaussianModel(system, n_parameters, scales)
 
 
-def _expected(model: LinearDynamics, batch: Batch) -> Iterator[tuple[Posterior, Batch]]:
+def _expected(model: LinearDynamics, parts: Iterable[Batch]) -> Iterator[tuple[Posterior, Batch]]:
     """The E step, one part of the data after the other."""
-    for part in batch.parts(model.transition.shape[0]):
+    for part in parts:
         found = smooth_states(model, part.values, part.exposure, part.lengths, part.pattern)
         yield found, part

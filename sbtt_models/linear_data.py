@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from sbtt_models.windows import Windows
 
 __all__ = ["Batch"]
 
-_CHUNK = 2**22  # numbers in the largest array of an E step
+_CHUNK = 2**21  # numbers in the largest array of an E step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,17 +59,39 @@ class Batch:
         return within(self.lengths, self.counts.shape[1]).astype(np.float64)
 
     def some(self, rows: Int[np.ndarray, " kept"] | slice) -> Batch:
-        """Some of the sequences."""
+        """Some of the sequences, without the bins that none of them has."""
         _, pattern = np.unique(self.pattern[rows], return_inverse=True)
-        return Batch(
-            self.counts[rows], self.exposure[rows], self.lengths[rows], pattern, self.values[rows]
-        )
+        lengths = self.lengths[rows]
+        n_bins = int(lengths.max())
+        arrays = (self.counts, self.exposure, self.values)
+        counts, exposure, values = (_bins_first(array[rows, :n_bins]) for array in arrays)
+        return Batch(counts, exposure, lengths, pattern, values)
 
-    def parts(self, size: int) -> Iterator[Batch]:
-        """The sequences, so many at a time that matrices of `size` for each bin stay small."""
-        step = max(_CHUNK // (size * size * self.counts.shape[1]), 1)
-        if step >= self.lengths.size:
-            yield self
-            return
-        for first in range(0, self.lengths.size, step):
-            yield self.some(slice(first, first + step))
+    def parts(self, size: int) -> list[Batch]:
+        """The sequences, so many at a time that matrices of `size` for each bin stay small.
+
+        If they come longest first, the parts have hardly any padding.
+        """
+        found, first = list[Batch](), 0
+        while first < self.lengths.size:
+            step = max(_CHUNK // (size * size * int(self.lengths[first])), 1)
+            found.append(self.some(slice(first, first + step)))
+            first += step
+        return found
+
+    def joined(
+        self, pieces: Iterable[Float[np.ndarray, "sequence bin told"]]
+    ) -> Float[np.ndarray, "sequence bin told"]:
+        """What was found for each part, side by side; 0 in bins that a part lacks."""
+        n_bins = self.counts.shape[1]
+        padded = [
+            np.pad(piece, ((0, 0), (0, n_bins - piece.shape[1]), (0, 0))) for piece in pieces
+        ]
+        return np.concatenate(padded)
+
+
+def _bins_first(
+    array: Float[np.ndarray, "sequence bin channel"],
+) -> Float[np.ndarray, "sequence bin channel"]:
+    """The same, with bins first in memory, because every recursion goes through them in order."""
+    return np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1)

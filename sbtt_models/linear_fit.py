@@ -123,7 +123,8 @@ class Validation:
     ) -> Validation:
         """Draw the hidden entries."""
         n_bins = min(WINDOW, int(stream.lengths.max()))
-        whole = Batch.of(stream, cut(stream.lengths, stream.split.valid, n_bins, n_bins))
+        windows = cut(stream.lengths, stream.split.valid, n_bins, n_bins)
+        whole = Batch.of(stream, windows.longest_first(stream.lengths))
         draw = np.random.default_rng(0).random(whole.exposure.shape) < _WITHHELD
         entries = draw & (whole.exposure > 0)
         if not entries.any():  # so few samples that the draw took none: then all are judged

@@ -202,13 +202,14 @@ def _linearised(
 ]:
     """Second-order expansion of the log likelihood: precision, pull, and value at state 0."""
     n_sequences, n_bins, size = state.shape
-    log_rates = state @ model.loading.T + model.offset
+    log_ratio = state @ model.loading.T
+    log_rates = log_ratio + model.offset
     expected = exposure * _slope(log_rates)
     outer = (model.loading[:, :, None] * model.loading[:, None, :]).reshape(-1, size * size)
     precision = (by_bin(expected) @ outer).reshape(n_bins, n_sequences, size, size).swapaxes(0, 1)
     slope = (counts - expected) @ model.loading
-    bent = (precision @ state[..., None])[..., 0]
-    value = (counts * log_rates - exposure * _mean_count(log_rates)).sum((1, 2))
+    bent = (expected * log_ratio) @ model.loading  # precision times state
+    value = (counts * log_rates - expected * _excess(log_rates)).sum((1, 2))
     value = value - ((slope + 0.5 * bent) * state).sum((1, 2))
     return precision, slope + bent, value
 
@@ -220,7 +221,12 @@ def _mean_count(
 
     So no Newton step overflows, and the log posterior stays concave.
     """
-    return _slope(log_rates) * (1.0 + np.maximum(log_rates - MOST_LOG_RATE, 0.0))
+    return _slope(log_rates) * _excess(log_rates)
+
+
+def _excess(log_rates: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Mean count over its derivative: 1 where the mean is the exponential."""
+    return 1.0 + np.maximum(log_rates - MOST_LOG_RATE, 0.0)
 
 
 def _slope(log_rates: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -99,7 +99,7 @@ class PoissonFamily(Family[PoissonModel]):
     def climb(self, model: PoissonModel, batch: Batch, choice: Choice) -> Iterator[PoissonModel]:
         """Expectation maximisation with Laplace's approximation."""
         system = model.system
-        parts = list(batch.parts(system.chain.size))
+        parts = batch.parts(system.chain.size)
         starts: list[Float[np.ndarray, "..."] | None] = [None] * len(parts)
         while True:
             chains, states = [], []

@@ -14,6 +14,7 @@ from sbtt_models.poisson_dynamics import MOST_LOG_RATE, damped
 __all__ = ["ExpectedStates", "better_read_out", "expected_rates", "read_out_gain"]
 
 _STEPS = 2  # of one M step: the next E step moves everything anyway
+_TINY = np.finfo(float).tiny
 _PRIOR_OFFSET = 1e-3  # keeps a channel that never fired from going to minus infinity
 
 
@@ -103,12 +104,17 @@ def better_read_out(
         # d/dc E exp(c'x + d) = E[x] + V c: the second part from the sums already made
         tilt = (hessian[:, :size, :size] @ c[:, :, None])[:, :, 0]
         tilt = tilt - (expected * (mean @ c.T)).T @ mean
-        hessian[:, :size, size] = hessian[:, size, :size] = expected.T @ mean + tilt
-        hessian[:, size, size] = expected.sum(0)
+        total = expected.sum(0)
+        shown, pulled = expected.T @ mean, expected.T @ mean + tilt
+        # the exact curvature, but that V c is its average: positive definite, and cheap
+        for rows, sign in ((pulled, 1.0), (shown, -1.0)):
+            weighed = rows / np.maximum(total, _TINY)[:, None]
+            hessian[:, :size, :size] += sign * rows[:, :, None] * weighed[:, None, :]
+        hessian[:, :size, size] = hessian[:, size, :size] = pulled
+        hessian[:, size, size] = total
         left = states.counts - expected
         slope = np.concatenate([left.T @ mean - tilt, left.sum(0)[:, None]], axis=1)
         slope -= penalty * both
-        # the exact curvature with (m + V c) about its own average: positive definite, and cheap
         hessian += np.diag(penalty)
         move = np.linalg.solve(hessian, slope[:, :, None])[:, :, 0]
         both, height = damped(height_of, both, move, height)

@@ -79,7 +79,7 @@ class StateModel(ABC):
 
     def _told(self, batch: Batch, lookahead: int | None, tell: _Tell) -> np.ndarray:
         if lookahead is None:
-            return np.concatenate([tell(*found) for found in self.smoothed(batch)])
+            return batch.joined(tell(*found) for found in self.smoothed(batch))
         step = self._filter(batch.counts.shape[0], lookahead, tell)
         return filtered_rates(step, batch, lookahead)
 

@@ -21,6 +21,13 @@ class Windows:
     start: Int[np.ndarray, " window"]
     n_bins: int
 
+    def longest_first(self, lengths: Int[np.ndarray, " trial"]) -> Windows:
+        """The same ones, those with the most bins of their trial first."""
+        order = np.argsort(
+            -np.minimum(lengths[self.trial] - self.start, self.n_bins), kind="stable"
+        )
+        return Windows(self.trial[order], self.start[order], self.n_bins)
+
     def thinned(self, most: int) -> Windows:
         """At most so many of them, evenly chosen."""
         n = self.trial.size

@@ -77,7 +77,8 @@ class LinearSpec(DecoderSpec):
         unit = Unit.of(stream) if stream.real else None
         stream = stream if unit is None else unit.of_values(stream)
         n_bins = min(WINDOW, int(stream.lengths.max()))
-        train = Batch.of(stream, cut(stream.lengths, stream.split.train, n_bins, n_bins))
+        windows = cut(stream.lengths, stream.split.train, n_bins, n_bins)
+        train = Batch.of(stream, windows.longest_first(stream.lengths))
         means = channel_rates(stream.trials(stream.split.train))
         sizes = tuple(size for size in _SIZES if size <= means.size)
         settings = {
@@ -193,6 +194,7 @@ class FittedLinear:
             rows = tell(Batch.of(stream, cut(stream.lengths, trials, n_bins, n_bins)))
             return np.pad(rows, ((0, 0), (0, stream.counts.shape[1] - n_bins), (0, 0)))
         windows = cut(stream.lengths, trials, self.window_bins, max(self.window_bins // 2, 1))
+        windows = windows.longest_first(stream.lengths)
         pieces = tell(Batch.of(stream, windows))
         return stitch(pieces, windows, (*stream.counts.shape[:2], pieces.shape[2]))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import sbtt_models
+from sbtt_models import linear_data
 from sbtt_models.chain import Chain, smooth_chain
 from sbtt_models.chain_filter import ChainFilter
 from sbtt_models.common_factors import FactorFamily, factor_log_likelihood, factors_of
@@ -241,7 +242,7 @@ def test_parts_add_up() -> None:
     class Small(Batch):
         def parts(self, size: int):  # type: ignore[no-untyped-def]
             del size
-            return (self.some(slice(i, i + 3)) for i in range(0, 8, 3))
+            return [self.some(slice(i, i + 3)) for i in range(0, 8, 3)]
 
     small = Small(data.counts, data.exposure, data.lengths, data.pattern, data.values)
     parted = next(family.climb(first, small, choice)).system
@@ -469,11 +470,16 @@ def test_expected_rates_are_those_of_a_lognormal() -> None:
     np.testing.assert_allclose(found, sampled, rtol=0.02)
 
 
-def test_the_read_out_climbs_to_a_maximum() -> None:
-    """Each M step raises every channel's expected likelihood; in the end no direction is left."""
+@pytest.mark.parametrize("spread", [1.0, 30.0], ids=["sure", "unsure"])
+def test_the_read_out_climbs_to_a_maximum(spread: float) -> None:
+    """Each M step raises every channel's expected likelihood; in the end no direction is left.
+
+    Of unsure states most of the pull comes from their covariance.
+    """
     model, data, prior = poisson(), batch(), 2.0
     found = laplace(model, data.counts, data.exposure, data.lengths)
     states = ExpectedStates.of(found, data.counts, data.exposure)
+    states = replace(states, spread=spread * states.spread)
     loading, offset = model.loading, model.offset
     gain = read_out_gain(loading, offset, states, prior)
     for _ in range(25):
@@ -561,6 +567,16 @@ def test_a_filter_that_waits_for_all_is_the_smoother(spec: LinearSpec) -> None:
     np.testing.assert_allclose(
         patient.rates(data), smoothed.rates(data), rtol=tolerance, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_long_data_go_through_in_parts(spec: LinearSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of unequal length, a few at a time, each part without the bins that it lacks."""
+    data = stream(0, (4, 12, 7, 12, 3, 9, 5, 8), 5, 0.6)
+    whole = sbtt_models.fit(spec, data)
+    monkeypatch.setattr(linear_data, "_CHUNK", 4 * 12 * 2)
+    parts = sbtt_models.fit(spec, data)
+    np.testing.assert_allclose(parts.rates(data), whole.rates(data), rtol=1e-4)
 
 
 @pytest.mark.parametrize("spec", CAUSAL.values(), ids=CAUSAL)

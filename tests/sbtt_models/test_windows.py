@@ -31,6 +31,12 @@ def test_windows_cover_and_stitch(
         [padded[t, s : s + n_bins] for t, s in zip(windows.trial, windows.start, strict=True)]
     )
     whole = stitch(pieces, windows, values.shape)
+    sorted_ = windows.longest_first(size)
+    inside = np.minimum(size[sorted_.trial] - sorted_.start, n_bins)
+    assert (np.diff(inside) <= 0).all()
+    assert {*zip(sorted_.trial, sorted_.start, strict=True)} == {
+        *zip(windows.trial, windows.start, strict=True)
+    }
     for trial, length in enumerate(lengths):
         np.testing.assert_allclose(whole[trial, :length], values[trial, :length])
 
