@@ -6,9 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from implant_sim import files
 from implant_sim.study import engines, limits
@@ -31,6 +29,9 @@ from implant_sim.study.store import FINAL, Entry, RunFolder
 from implant_sim.study.tables import write_tables
 from implant_sim.study.worker import Simulate
 from sbtt_models.errors import SimError, SpecError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Options", "coordinate", "entries_of"]
 

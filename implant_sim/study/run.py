@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, cast
 
 import sbtt_models
 from implant_sim.study import engines
@@ -28,6 +26,9 @@ from sbtt_models.decoders.base import DecoderSpec, Fitted, Progress
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Acquisition", "acquisition", "run", "simulate"]
 
