@@ -6,7 +6,7 @@ import pandas as pd
 
 R2, BITS, PUBLISHED = "rate_r2_expected", "bits_per_spike_all", "rate_r2"
 SUBSET = "always-on channels"
-UNTRAINED = ("smoothing", "Kalman smoother", "GPFA", "factor analysis")
+UNTRAINED = ("smoothing", "Kalman smoother", "Poisson linear dynamics", "GPFA", "factor analysis")
 ZERO = ("zero-filled LFADS", "zero-filled LFADS, raw")
 TRAINED = ("ours", "network alone")
 
@@ -54,17 +54,22 @@ def curve(rows: pd.DataFrame) -> list[str]:
 def distance(rows: pd.DataFrame) -> list[str]:
     lines = [
         "| data seed | channels of 29 | R², expected: recipe | network alone | ours | oracle "
-        "| share closed by ours | by the network alone |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| share closed by ours | by the network alone | bits per spike: recipe | ours |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    means = rows.groupby(["seed", "bandwidth", "method"])[R2].mean().unstack()
+    means, bits = (
+        rows.groupby(["seed", "bandwidth", "method"])[score].mean().unstack()
+        for score in (R2, BITS)
+    )
     if "recipe" not in means or "ours" not in means:
         return lines
     for (seed, k), row in means.dropna(subset=["recipe", "ours"]).iterrows():
         gap = row["oracle"] - row["recipe"]
         shares = [f"{(row[name] - row['recipe']) / gap:.0%}" for name in TRAINED]
         values = [f"{row[name]:.3f}" for name in ("recipe", "network alone", "ours", "oracle")]
-        lines.append(f"| {seed} | {k} | {' | '.join(values)} | {shares[0]} | {shares[1]} |")
+        told = bits.loc[(seed, k), ["recipe", "ours"]]
+        values += shares + ["-" if pd.isna(value) else f"{value:.3f}" for value in told]
+        lines.append(f"| {seed} | {k} | {' | '.join(values)} |")
     return lines
 
 
