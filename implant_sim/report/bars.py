@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from implant_sim.report import style
+from implant_sim.report.designs import designs
 from implant_sim.report.summary import Point, Summary
 from implant_sim.report.tables import quantity
 
@@ -69,12 +70,13 @@ def _whisker(axes: Axes, row: int, low: float, high: float, end: float) -> None:
 
 
 def chosen(summary: Summary) -> list[Point]:
-    """The points that get a bar, line by line: all, or front and some of the rest."""
+    """The designs that get a bar, line by line: all, or front and some of the rest."""
+    known = {p.index: p for p in designs(summary)}
     points = [
-        p
+        known[p.index]
         for m in summary.methods
         for p in reversed(summary.of(m))
-        if np.isfinite(p.mean("power_w"))
+        if p.index in known and np.isfinite(p.mean("power_w"))
     ]
     if len(points) <= MAX_BARS:
         return points

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from implant_sim import files
 from implant_sim.report import leaderboard, tables, words
-from implant_sim.report.captions import captions
+from implant_sim.report.captions import captions, of_pairs
 from implant_sim.report.certainty import certainty
 from implant_sim.report.curves import along, heading
 from implant_sim.report.figure_data import write_figure_data
@@ -139,8 +139,7 @@ def export_docs(folder: Path, out: Path) -> list[Path]:
     text = f"# {cell(run.name)}\n\n{cell(words.what(run, summary))}\n\n"
     text += "Mean ± standard deviation over repeats.\n\n" + markdown(tables.results(summary))
     if compared is not None:
-        text += "\nPaired differences over repeats, ± two standard errors:\n\n"
-        text += markdown(compared)
+        text += f"\n{of_pairs(summary)}\n\n" + markdown(compared)
     for note in words.notes(run, summary):
         text += f"\n- {cell(note)}"
     written.append(out / "results.md")

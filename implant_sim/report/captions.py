@@ -7,15 +7,18 @@ from collections.abc import Sequence
 
 from implant_sim.report.activity import Example
 from implant_sim.report.bars import MAX_BARS
+from implant_sim.report.designs import designs
 from implant_sim.report.summary import Summary
 
-__all__ = ["captions"]
+__all__ = ["captions", "of_pairs"]
 
 
 def captions(summary: Summary, shown: Sequence[Example]) -> dict[str, str]:
     """The text below each figure, by name."""
     return {
         "fidelity_caption": _of_fidelity(summary),
+        "further_caption": _of_further(summary),
+        "compared_caption": of_pairs(summary),
         "energy_caption": _of_energy(summary),
         "raster_caption": _of_raster(any(e.real for e in shown)),
         "rates_caption": _of_rates(summary, any(e.real for e in shown)),
@@ -44,14 +47,32 @@ def _of_fidelity(summary: Summary) -> str:
     return fidelity.strip()
 
 
+def _of_further(summary: Summary) -> str:
+    text = "The other measures of the same points; ↓ marks where less is better."
+    return text + (" Band: one standard deviation over repeats." if summary.n_repeats > 1 else "")
+
+
+def of_pairs(summary: Summary) -> str:
+    """What the table of paired differences shows."""
+    if summary.n_repeats == 1:
+        return "Differences of a single repeat: how far chance alone goes is not known."
+    return (
+        "Mean of the paired differences over repeats, ± two standard errors. A difference within "
+        "its error is a tie."
+    )
+
+
 def _of_energy(summary: Summary) -> str:
-    n = sum(math.isfinite(p.mean("power_w")) for p in summary.points)
+    drawn = designs(summary)
+    n = sum(math.isfinite(p.mean("power_w")) for p in drawn)
     energy = "Mean over repeats. Each bar ends at the point's total power, the sum of its parts."
     if summary.banded:
         energy += (
             " The thin line below a bar goes from 10 to 90 % of its power by the spreads of the "
             "prices; an arrow leaves the figure."
         )
+    if len(drawn) < len(summary.points):
+        energy += " Points that differ only in what follows the implant share a bar."
     if n > MAX_BARS:
         energy += f" {MAX_BARS} of {n} points are shown; all are in the table below."
     return energy

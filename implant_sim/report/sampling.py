@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from implant_sim.report.designs import designs
 from implant_sim.report.summary import Summary
 from implant_sim.report.tables import Cell, Table, cell_of
 
@@ -30,7 +31,7 @@ _SCANNED = (
 
 
 def sampling(summary: Summary) -> tuple[Table | None, str]:
-    """How each point's schedule covers the array and what its detector finds.
+    """How each design's schedule covers the array and what its detector finds.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def sampling(summary: Summary) -> tuple[Table | None, str]:
     str
         What all points have in common, in words; empty for nothing.
     """
-    points = [p for p in summary.points if any(math.isfinite(p.mean(c[0])) for c in _COLUMNS)]
+    points = [p for p in designs(summary) if any(math.isfinite(p.mean(c[0])) for c in _COLUMNS)]
     shown, common = [], []
     for column, heading, base in _COLUMNS if summary.powered else _SCANNED:
         cells = [cell_of(p, column, base) for p in points]
@@ -50,7 +51,9 @@ def sampling(summary: Summary) -> tuple[Table | None, str]:
             common.append(f"{heading[:1].lower()}{heading[1:]} {cells[0].text}")
     text = ""
     if common:
-        text = ("Equal for all points: " if len(points) > 1 else "") + "; ".join(common) + "."
+        text = (
+            ("Equal for all points: " if len(summary.points) > 1 else "") + "; ".join(common) + "."
+        )
     if not shown:
         return None, text[:1].upper() + text[1:]
     rows = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from implant_sim.report.designs import designs
 from implant_sim.report.load import Run, clean
 from implant_sim.report.naming import numeric
 from implant_sim.report.pareto import difference
@@ -30,6 +31,7 @@ __all__ = [
 _MAX_ENERGY_ROWS = 200
 _MAX_COMPARED = 200
 BAND = "80 % band"
+_ORDER = {True: "better", False: "ahead"}
 _VERDICT = {"front": "Pareto front", "tie": "tie", "dominated": "dominated", None: ""}
 
 
@@ -148,7 +150,7 @@ def _status(point: Point) -> Cell:
 
 
 def limits(summary: Summary) -> Table | None:
-    """Heat, battery, link and latency of each point, and which limit binds."""
+    """Heat, battery, link and latency of each design, and which limit binds."""
     columns = [
         ("heat_k", "Heating", "K"),
         ("flux_w_m2", "Heat flux", "W/m²"),
@@ -157,7 +159,7 @@ def limits(summary: Summary) -> Table | None:
         ("latency_s", "Latency", "s"),
         ("margin", "Margin", ""),
     ]
-    points, banded = summary.points, bool(summary.banded)
+    points, banded = designs(summary), bool(summary.banded)
     columns = [c for c in columns if any(np.isfinite(p.mean(c[0])) for p in points)]
     if not columns and all(p.within_limits is None for p in points):
         return None
@@ -223,16 +225,17 @@ def _compared(a: Point, b: Point, place: float, summary: Summary) -> list[Cell]:
         aligned(a, metric, summary.n_repeats), aligned(b, metric, summary.n_repeats)
     )
     tie = not math.isfinite(mean) or abs(mean) <= 2 * se
-    verdict = "tie" if tie else (a if mean > 0 else b).method + " is better"
+    known = summary.n_repeats > 1  # else nothing is known of how far chance goes
+    verdict = "tie" if tie else (a if mean > 0 else b).method + " is " + _ORDER[known]
     shown = mean * metric.better
-    error = f" ± {2 * se:.3f}" if summary.n_repeats > 1 else ""
+    error = f" ± {2 * se:.3f}" if known else ""
     return [
         Cell(quantity(place, "" if summary.axis is None else summary.axis.base, 6), place),
         Cell(a.method or a.label),
         Cell(b.method or b.label),
         Cell(f"{shown:+.3f}{error}", shown),
         Cell(f"{quantity(a.mean('power_w'), 'W')} / {quantity(b.mean('power_w'), 'W')}"),
-        Cell(verdict, None, "muted" if tie else ""),
+        Cell(verdict, None, "" if known and not tie else "muted"),
     ]
 
 
