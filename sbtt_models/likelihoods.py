@@ -19,6 +19,7 @@ from sbtt_models.errors import DataError
 from sbtt_models.means import Moments, channel_rates
 from sbtt_models.signals import MaskedStream
 from sbtt_models.spec import Spec
+from sbtt_models.value_unit import Unit
 
 __all__ = [
     "AnyLikelihood",
@@ -48,6 +49,11 @@ class Likelihood(Spec, ABC):
         DataError
             Names the first such entry, and a likelihood that takes it.
         """
+
+    def unit(self, stream: MaskedStream) -> Unit | None:
+        """What a network is shown values in, from the training trials; None: as they are."""
+        del stream
+        return None
 
     @abstractmethod
     def start(self, stream: MaskedStream) -> Float32[np.ndarray, " output"]:
@@ -111,6 +117,10 @@ class Gaussian(Likelihood):
         del stream  # a stream holds finite numbers only, and that is all that is asked
 
     @override
+    def unit(self, stream: MaskedStream) -> Unit:
+        return Unit.of(stream)
+
+    @override
     def start(self, stream: MaskedStream) -> Float32[np.ndarray, " output"]:
         found = Moments.of(stream)
         return _side_by_side(found.mean, np.log(np.maximum(found.variance, _LEAST_VARIANCE)))
@@ -141,6 +151,10 @@ class Gamma(Likelihood):
                 f"{first_at(bad)}), but a Gamma variable is positive; use `likelihood: {{kind: "
                 "zero_inflated_gamma}`, or gaussian"
             )
+
+    @override
+    def unit(self, stream: MaskedStream) -> Unit:
+        return Unit.of_sizes(stream)
 
     @override
     def start(self, stream: MaskedStream) -> Float32[np.ndarray, " output"]:

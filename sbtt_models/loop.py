@@ -25,6 +25,7 @@ from sbtt_models.signals import MaskedStream
 from sbtt_models.trained import FittedNetwork
 from sbtt_models.training import Training
 from sbtt_models.validation import JUDGED, Samples, Validation
+from sbtt_models.value_unit import Unit
 from sbtt_models.visible import visible
 from sbtt_models.windows import Windows, cut, window_of
 
@@ -42,7 +43,9 @@ class Loop:
         setting: Setting,
         network: Network,
         held: Bool[np.ndarray, "trial bin channel"] | None,
+        unit: Unit | None = None,
     ) -> None:
+        self.unit = unit
         self.spec, self.training, self.network, self.stream = spec, training, network, stream
         self.n_bins = n_bins = window_of(stream)
         device = next(network.parameters()).device
@@ -93,6 +96,7 @@ class Loop:
             self.seconds,
             tuple(self.history),
             0 if self.stream.external is None else self.stream.external.shape[2],
+            self.unit,
         )
 
     @property

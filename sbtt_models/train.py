@@ -40,7 +40,7 @@ def train(
     with _ready(spec, stream, training, setting) as loop:
         checkpoints = None
         if setting.folder is not None and training.checkpoint_every is not None:
-            whole = identity(loop.spec, stream, training, setting, loop.network)
+            whole = identity(loop.spec, loop.stream, training, setting, loop.network)
             checkpoints = Checkpoints(setting.folder, whole)
             first = copy.deepcopy(loop.state)
             if not checkpoints.resume(loop.restore):
@@ -88,6 +88,9 @@ def _ready(
     device = device_of(setting.device)
     n_bins = window_of(stream)
     spec.likelihood.check(stream)
+    earlier = setting.start  # its weights go on in the unit that they were trained in
+    unit = earlier.unit if isinstance(earlier, FittedNetwork) else spec.likelihood.unit(stream)
+    stream = stream if unit is None else unit.of_values(stream)
     refuse_hiding(spec, stream, n_bins)
     refuse_jitter(stream, training.jitter_bins)
     with threads(training.threads), seeded(setting.seed, device), kept_memory():
@@ -104,6 +107,6 @@ def _ready(
         if setting.start is not None:
             begin_from(network, spec, setting.start)
         freeze_all_but(network, setting.adapt)
-        loop = Loop(spec, stream, training, setting, network, held)
+        loop = Loop(spec, stream, training, setting, network, held, unit)
         loop.began = start
         yield loop

@@ -20,7 +20,8 @@ from sbtt_models.nets.base import Network
 from sbtt_models.online import Online
 from sbtt_models.resume import weights_of
 from sbtt_models.saved import Saved, save
-from sbtt_models.signals import MaskedStream
+from sbtt_models.signals import MaskedStream, within
+from sbtt_models.value_unit import Unit
 from sbtt_models.visible import refuse_hiding, visible
 from sbtt_models.windows import cut, stitch
 
@@ -46,6 +47,8 @@ class FittedNetwork:
     history: tuple[Mapping[str, float], ...] = field(repr=False)
     n_external: int = 0
     """Dimensions of the external inputs."""
+    unit: Unit | None = None
+    """What real values are shown in."""
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected values of each full bin; see :class:`sbtt_models.decoders.base.Fitted`.
@@ -57,6 +60,14 @@ class FittedNetwork:
         """
         refuse_hiding(self.spec, stream, self.window_bins)
         self.refuse_external(stream)
+        if self.unit is None:
+            return self._expected(stream)
+        rates = self.unit.back(self._expected(self.unit.of_values(stream)))
+        inside = within(stream.lengths, rates.shape[1])[:, :, None]
+        return np.where(inside, rates, np.float32(0))
+
+    def _expected(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
+        """Expected values, in the unit of the network."""
         if self.spec.waits is not None:
             return self._causal_rates(stream, self.spec.waits)
         data = StreamOnDevice.of(stream, self.window_bins, next(self.network.parameters()).device)
@@ -107,7 +118,9 @@ class FittedNetwork:
         """Weights and settings."""
         names = ("n_channels", "window_bins", "threads", "n_parameters", "epochs", "train_s")
         facts = {name: getattr(self, name) for name in (*names, "n_external")}
-        return Saved(self.spec, weights_of(self.network.state_dict()), facts, self.history)
+        unit = {} if self.unit is None else self.unit.arrays()
+        arrays = {**weights_of(self.network.state_dict()), **unit}
+        return Saved(self.spec, arrays, facts, self.history)
 
     def refuse_external(self, stream: MaskedStream) -> None:
         """Refuse a stream with other external inputs than the network was trained with.
@@ -152,6 +165,7 @@ class FittedNetwork:
             saved.number("train_s"),
             tuple(saved.history),
             saved.whole("n_external"),
+            Unit.restored(saved, n_channels),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,11 +27,12 @@ from sbtt_models.linear_fit import (
     find,
     positive,
 )
-from sbtt_models.means import Moments, channel_rates
+from sbtt_models.means import channel_rates
 from sbtt_models.online import Online, Step
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
+from sbtt_models.value_unit import Unit
 from sbtt_models.windows import cut, stitch
 
 __all__ = ["FittedLinear", "LinearSpec"]
@@ -123,40 +124,6 @@ class LinearSpec(DecoderSpec):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Unit:
-    """Real values of each channel as distances from their mean, in standard deviations.
-
-    Floors and priors of the models are then alike whatever the values are measured in.
-    """
-
-    mean: Float[np.ndarray, " channel"]
-    sd: Float[np.ndarray, " channel"]
-
-    @classmethod
-    def of(cls, stream: MaskedStream) -> Unit:
-        """Measure the training trials."""
-        found = Moments.of(stream.trials(stream.split.train))
-        return cls(found.mean, np.sqrt(np.where(found.variance > 0, found.variance, 1.0)))
-
-    @classmethod
-    def restored(cls, saved: Saved, n_channels: int) -> Unit | None:
-        """Read it back, where a fit had one."""
-        names = ("unit.mean", "unit.sd")
-        if not any(name in saved.arrays for name in names):
-            return None
-        return cls(*(saved.array(name, "float64", n_channels) for name in names))
-
-    def arrays(self) -> dict[str, Float[np.ndarray, " channel"]]:
-        """Both by name."""
-        return {"unit.mean": self.mean, "unit.sd": self.sd}
-
-    def of_values(self, stream: MaskedStream) -> MaskedStream:
-        """The same stream in this unit."""
-        values = (stream.counts - self.mean * stream.exposure) / self.sd
-        return replace(stream, counts=np.where(stream.observed, values, 0).astype(np.float32))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class FittedLinear:
     """A latent model with its settings and parameters found."""
 
@@ -201,7 +168,7 @@ class FittedLinear:
     def _positive(self, batch: Batch) -> Float32[np.ndarray, "sequence bin channel"]:
         rates = self.model.rates(batch, self.waits)
         if self.unit is not None:
-            return (rates * self.unit.sd + self.unit.mean).astype(np.float32)
+            return self.unit.back(rates)
         return positive(rates, self.means).astype(np.float32)
 
     def online(self, lookahead_bins: int | None = None) -> Online:

@@ -236,6 +236,41 @@ def test_a_network_learns_real_values(likelihood: Likelihood) -> None:
         assert "scale" in fitted.history[0]
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "gamma"])
+@pytest.mark.parametrize("name", ["state_space", "lfads"])
+def test_a_network_does_not_depend_on_the_unit_of_real_values(kind: str, name: str) -> None:
+    """A power of two scales without rounding, so that rates scale bit for bit."""
+    data = real_stream(kind)
+    spec = NEURAL[name].model_copy(update={"likelihood": ALL[kind]})
+    rates = sbtt_models.fit(spec, data, QUICK).rates(data)
+    for factor in (2.0**10, 2.0**-10):
+        other = replace(data, counts=(factor * data.counts).astype(np.float32))
+        assert np.array_equal(factor * rates, sbtt_models.fit(spec, other, QUICK).rates(other))
+
+
+def test_values_far_from_0_are_learned_as_those_about_it() -> None:
+    data = real_stream("gaussian")
+    spec = NEURAL["state_space"].model_copy(update={"likelihood": Gaussian()})
+    far = np.where(data.observed, data.counts + 1000 * data.exposure, 0).astype(np.float32)
+    other = replace(data, counts=far)
+    rates = sbtt_models.fit(spec, data, QUICK).rates(data)
+    shifted = sbtt_models.fit(spec, other, QUICK).rates(other)
+    inside = np.arange(12) < data.lengths[:, None]
+    assert np.abs(shifted - 1000 - rates)[inside].max() < 0.02 * rates[inside].std()
+
+
+def test_a_network_that_goes_on_keeps_the_unit_of_its_weights() -> None:
+    data = real_stream("gaussian")
+    spec = NEURAL["state_space"].model_copy(update={"likelihood": Gaussian()})
+    earlier = sbtt_models.fit(spec, data, QUICK)
+    other = replace(
+        data, counts=np.where(data.observed, 3 * data.counts + 1, 0).astype(np.float32)
+    )
+    still = QUICK.model_copy(update={"epochs": 1, "learning_rate": 1e-12})
+    later = sbtt_models.fit(spec, other, still, start=earlier)
+    assert np.allclose(later.rates(other), earlier.rates(other), rtol=1e-4, atol=1e-5)
+
+
 def test_values_that_a_likelihood_cannot_give_are_refused_by_name() -> None:
     gaussian, zig = real_stream("gaussian"), real_stream("zero_inflated_gamma")
     network = NEURAL["autoencoder"]
