@@ -190,6 +190,14 @@ def send_on_change(counts, sampled, least_change):
     return held, sent
 
 
+def hold(counts, arrived):
+    held = np.zeros_like(counts)
+    for b, c in np.ndindex(counts.shape):
+        before = np.flatnonzero(arrived[: b + 1, c])
+        held[b, c] = counts[before[-1], c] if len(before) else 0
+    return held
+
+
 def _in_order(order, group, taken, k):
     """The first k, at most one of a group; marks the groups taken."""
     chosen = []

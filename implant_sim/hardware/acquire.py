@@ -15,7 +15,7 @@ from implant_sim.hardware.encode import Encoded, encode
 from implant_sim.hardware.feedback import choice_actions, view_of
 from implant_sim.hardware.grid import Grid
 from implant_sim.hardware.implant import Implant
-from implant_sim.hardware.kernels.exposure import deliver, send_on_change
+from implant_sim.hardware.kernels.exposure import deliver, hold, send_on_change
 from implant_sim.hardware.link import Sent, send
 from implant_sim.hardware.schedules.base import Calibration, Plan, Schedule, View
 from implant_sim.hardware.sense import Clock, Sensed, sense
@@ -72,11 +72,13 @@ def acquire(
     sensed = sense(clock, implant)
     valid = _where_recorded(sensed.valid, recording.available[inside], clock.steps_per_bin)
     counts, exposure = deliver(times, counts, valid, clock.steps_per_bin)
-    counts, encoded = _encode(counts, clock, sensed, planned, implant)
+    counts, changed, encoded = _encode(counts, clock, sensed, planned, implant)
     choice_bit = grid.per_bin(planned.choice_bit)
     up = planned.chosen_by == "implant"
     bits = encoded.bits + np.ceil(choice_bit).astype(np.int64) if up else encoded.bits
     sent = send(bits, recording.bin_s, implant, for_link)
+    if changed is not None and not sent.arrived.all():
+        counts = hold(counts, changed & sent.arrived[:, None])
     exposure[~sent.arrived] = 0
     counts[~sent.arrived] = 0
     stream = MaskedStream(
@@ -94,13 +96,16 @@ def acquire(
         spans_s, recording.n_channels, implant, found, sensed.actions, encoded, sent
     )
     present = int(recording.available[inside].sum())
+    side_info_bps = float(choice_bit.sum()) / clock.duration_s
     activity = replace(
         activity,
         actions=(*activity.actions, *choice_actions(planned, recording, grid, implant)),
         bandwidth=int(clock.sampled.sum()) / len(clock.sampled),
         sampled_fraction=float(exposure.sum(dtype=float)) / present,
-        side_info_bps=float(choice_bit.sum()) / clock.duration_s,
-        notes=(*activity.notes, *grid.notes, *planned.notes),
+        side_info_bps=side_info_bps,
+        # what goes up is in the payload's peak already
+        peak_link_rate_bps=sent.peak_rate_bps + (0.0 if up else side_info_bps),
+        notes=(*activity.notes, *grid.notes, *planned.notes, *sensed.notes),
     )
     if planned.calibrated_every_s is not None:
         activity = with_calibration(activity, recording, implant, planned)
@@ -178,16 +183,19 @@ def _encode(
     sensed: Sensed,
     planned: Plan,
     implant: Implant,
-) -> tuple[Int32[np.ndarray, "bin channel"], Encoded]:
-    """Code what is sent; give back what the receiver makes of it."""
+) -> tuple[Int32[np.ndarray, "bin channel"], Bool[np.ndarray, "bin channel"] | None, Encoded]:
+    """Code what is sent; give back what the receiver makes of it if all arrives, and what is sent.
+
+    The latter is None where every bin is sent whole, so that a lost one tells of no other.
+    """
     s = clock.steps_per_bin
     sampled = clock.sampled
     if s > 1:
         sampled = np.logical_or.reduce(sampled.reshape(-1, s, sampled.shape[1]), axis=1)
     if planned.least_change is None:
-        return counts, encode(counts, sampled, sensed.n_samples, implant)
+        return counts, None, encode(counts, sampled, sensed.n_samples, implant)
     held, sent = send_on_change(counts, sampled, planned.least_change)
-    return held, encode(held, sent, sensed.n_samples, implant, announced=False)
+    return held, sent, encode(held, sent, sensed.n_samples, implant, announced=False)
 
 
 def _lay_out(
@@ -241,7 +249,7 @@ def summarise(
     Returns
     -------
     Activity
-        What was sampled is left at 0, side information, too.
+        What was sampled is left at 0, side information, too; the peak is that of the payload.
     """
     duration_s, bin_s = spans_s
     notes = []

@@ -86,13 +86,14 @@ def with_calibration(
         told += implant.radio.send(np.array([math.ceil(planned.side_info_bit)])).actions.items()
     rows += [Action("radio", name, n * times) for name, n in told]
     notes = activity.notes
+    told_bps = (planned.side_info_bit + planned.model_bit) / every_s
     if sent.peak_load > 1:
         notes = (*notes, "calibration data exceed the radio's rate and are sent more slowly")
     return replace(
         activity,
         actions=(*activity.actions, *_merged(rows, CALIBRATE)),
-        side_info_bps=activity.side_info_bps
-        + (planned.side_info_bit + planned.model_bit) / every_s,
+        side_info_bps=activity.side_info_bps + told_bps,
+        peak_link_rate_bps=activity.peak_link_rate_bps + told_bps,
         notes=notes,
     )
 
@@ -128,13 +129,14 @@ def with_dense_trials(
     share, times = dense_s / densely.duration_s, activity.duration_s / every_s
     taken = [Action(a.component, a.action, a.n_actions * share) for a in densely.actions]
     rows = _merged(_beyond(activity, taken, dense_s, times), PRETRAIN)
-    notes = activity.notes
+    notes, told_bps = activity.notes, densely.side_info_bps * dense_s / every_s
     if densely.peak_load > 1:
         notes = (*notes, "dense trials exceed the radio's rate and are sent more slowly")
     return replace(
         activity,
         actions=(*activity.actions, *rows),
-        side_info_bps=activity.side_info_bps + densely.side_info_bps * dense_s / every_s,
+        side_info_bps=activity.side_info_bps + told_bps,
+        peak_link_rate_bps=activity.peak_link_rate_bps + told_bps,
         notes=(*notes, "power is a mean; limits of the tissue hold during dense trials, too"),
         densest=densely,
     )

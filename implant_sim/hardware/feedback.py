@@ -83,9 +83,9 @@ def lead_s(implant: Implant) -> float:
     None where that takes its time inside the step.
     """
     amplifier = implant.amplifier
-    if amplifier.wake != "early" or implant.multiplexer.holds_bin:
+    if amplifier.wake != "early":
         return 0.0
-    warm_s = implant.processing.warm_up(amplifier.band_hz[0])
+    warm_s = implant.warm_before_s
     return amplifier.settling_s(warm_s) if amplifier.gating == "per_bin" else warm_s
 
 

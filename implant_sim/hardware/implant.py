@@ -79,8 +79,9 @@ class Implant(Spec):
     @model_validator(mode="after")
     def _sound(self) -> Implant:
         faults = [*self._unsourced(), *self._mismatches(), *self._not_spread()]
-        if fault := self.adc.fault(self.physical):
-            faults.append(f"adc: {fault}")
+        for name, block in (("amplifier", self.amplifier), ("adc", self.adc)):
+            if fault := block.fault(self.physical):
+                faults.append(f"{name}: {fault}")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -220,6 +221,16 @@ class Implant(Spec):
             )
         return self.array.electrodes
 
+    @property
+    def warm_before_s(self) -> float:
+        """Time before a step in which filter and threshold warm up, the amplifier awake. [s]
+
+        None where a wire holds another channel until then: there it is part of the step.
+        """
+        if self.multiplexer.holds_bin:
+            return 0.0
+        return self.processing.warm_up(self.amplifier.band_hz[0])
+
     def groups(self, n_channels: int) -> Int[np.ndarray, " channel"]:
         """Channels that compete for one place in a bin; each its own where none do."""
         if not self.multiplexer.holds_bin:
@@ -239,8 +250,7 @@ class Implant(Spec):
         of processing that there are at all.
         """
         amplifier, known = self.front_end.working_amplifier, self.physical
-        warm_s = self.processing.warm_up(amplifier.band_hz[0])
-        gap = amplifier.least_gap_s(known, warm_s) / step_s
+        gap = amplifier.least_gap_s(known, self.warm_before_s) / step_s
         actions = tuple(sorted(self.processing.prices(known)))
         return None if math.isinf(gap) else math.floor(gap), actions
 

@@ -73,8 +73,12 @@ def _one(implant: Implant, name: str, block: Block, field: str) -> Iterator[Para
 
 def _least(implant: Implant, name: str, field: str, value: float) -> float:
     """Where a floor of physics lies, as a factor on the value."""
-    if field == "nef" and not getattr(implant.amplifier, "stacked", False):
-        return 1.0 / value
+    if name == "amplifier" and field in ("nef", "pef_v", "power_w", "supply_v"):
+        amplifier, known = implant.amplifier, implant.physical
+        share = amplifier.least_power_w(known) / amplifier.on_power_w(known)
+        if field != "nef":
+            return share
+        return max(math.sqrt(share), 0.0 if getattr(amplifier, "stacked", False) else 1 / value)
     if name == "adc" and field in ("fom_j", "fom_db"):
         adc, constants = implant.adc, implant.physical
         return thermal_floor_j(adc.sndr_db(), constants) / adc.conversion(constants).value_j

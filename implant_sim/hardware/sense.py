@@ -14,7 +14,16 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.kernels import counting, exposure
 from sbtt_models.errors import SpecError
 
-__all__ = ["Clock", "Counted", "Rules", "Sensed", "front_end_actions", "refuse_unsettled", "sense"]
+__all__ = [
+    "Clock",
+    "Counted",
+    "Rules",
+    "Sensed",
+    "front_end_actions",
+    "refuse_unsettled",
+    "sense",
+    "settling_notes",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +73,7 @@ class Rules:
         wire_of, n_wires = mux.group_of(n_channels, n_electrodes), mux.n_groups(n_electrodes)
         before = mux.placement == "before_amplifier"
         warm_s = implant.processing.warm_up(amplifier.band_hz[0])
-        gap = amplifier.least_gap_s(implant.physical, warm_s) / step_s
+        gap = amplifier.least_gap_s(implant.physical, implant.warm_before_s) / step_s
         switching: Literal["none", "held", "whole", "shared"] = "none"
         if mux.placement != "none":
             switching = "held" if mux.holds_bin else "shared" if mux.any_order else "whole"
@@ -111,6 +120,7 @@ class Sensed:
     n_samples: Float[np.ndarray, " bin"]
     """Conversions of each bin, with those that warm filters up."""
     actions: tuple[Action, ...]
+    notes: tuple[str, ...]
 
 
 def sense(clock: Clock, implant: Implant) -> Sensed:
@@ -159,7 +169,9 @@ def sense(clock: Clock, implant: Implant) -> Sensed:
     )
     of_step = (clock.sampled.sum(axis=1) + warm_up) * clock.step_s * implant.adc.sample_rate_hz
     n_samples = of_step.reshape(-1, clock.steps_per_bin).sum(axis=1)
-    return Sensed(valid, n_samples, front_end_actions(counted, rules, implant))
+    share = float(valid.sum(dtype=float)) / max(1, counted.n_sampled)
+    actions = front_end_actions(counted, rules, implant)
+    return Sensed(valid, n_samples, actions, settling_notes(rules, share))
 
 
 def front_end_actions(counted: Counted, rules: Rules, implant: Implant) -> tuple[Action, ...]:
@@ -205,8 +217,8 @@ def _amplified(counted: Counted, rules: Rules, implant: Implant) -> dict[str, fl
     amplifier, all_s = implant.amplifier, rules.n_units * rules.n_steps * rules.step_s
     if amplifier.gating == "none":
         return {"on": all_s}
-    warm_s = implant.processing.warm_up(amplifier.band_hz[0])
-    on_s = counted.on * rules.step_s + counted.wakes * amplifier.settling_s(warm_s)
+    settling_s = amplifier.settling_s(implant.warm_before_s)
+    on_s = counted.on * rules.step_s + counted.wakes * settling_s
     return {"on": on_s, "sleep": all_s - on_s, "wake": float(counted.wakes)}
 
 
@@ -248,6 +260,31 @@ def _settle(
     if clock.sampled[1:].any() and not valid[1:].any():  # the first step finds all warm
         refuse_unsettled(rules, woken is not None)
     return valid, np.zeros(len(clock.sampled))
+
+
+def settling_notes(rules: Rules, valid_fraction: float) -> tuple[str, ...]:
+    """Say where settling takes whole steps, which a schedule may not have meant.
+
+    Parameters
+    ----------
+    rules : Rules
+        What a front end goes by.
+    valid_fraction : float
+        Share of the sampled time that is valid.
+
+    Returns
+    -------
+    tuple of str
+        One note, or none where settling fits into a step or nothing ever settles.
+    """
+    steps = rules.warm_steps + (rules.wake_steps if rules.wakes_late else 0.0)
+    if not rules.settles_inside or steps < 1 - 1e-9 or valid_fraction >= 1:
+        return ()
+    return (
+        f"settling takes {steps * rules.step_s:.3g} s inside steps of {rules.step_s:.3g} s: a "
+        f"channel gives no data in its first {math.floor(steps + 1e-9)} after a pause, and "
+        f"{1 - valid_fraction:.0%} of the time sampled is lost",
+    )
 
 
 def refuse_unsettled(rules: Rules, woken: bool) -> NoReturn:

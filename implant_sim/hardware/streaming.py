@@ -26,7 +26,7 @@ from implant_sim.hardware.offered import NoDataError, detected, offered
 from implant_sim.hardware.payload_count import Payload
 from implant_sim.hardware.schedules.base import Plan, Schedule
 from implant_sim.hardware.schedules.lists import Lists, lists_of
-from implant_sim.hardware.sense import Counted, Rules, front_end_actions
+from implant_sim.hardware.sense import Counted, Rules, front_end_actions, settling_notes
 from sbtt_models.detector import Detector
 from sbtt_models.signals import Recording
 from sbtt_models.undrawn import Population
@@ -59,11 +59,12 @@ class Taken:
     """Most channels that the wires allow in one step."""
     counted: Counted
     visits: Visits
-    valid: float
-    """Samples with valid data: (step, channel)."""
+    valid_fraction: float
+    """Share of the sampled time with valid data."""
     exposure: Shaped[np.ndarray, " bin"]
     """Valid shares of each bin, of all channels together."""
     actions: tuple[Action, ...]
+    notes: tuple[str, ...]
     encoded: Encoded
 
 
@@ -164,6 +165,7 @@ def take(
     n_samples = _go_through(front, payload, lists, grid, implant, n_at_once)
     counted, visits = front.finish(grid.n_steps, lists.take(grid.n_steps - 1, 1)[0])
     encoded = encode_values(payload, n_samples, implant, announced=True)
+    valid = counted.n_sampled if payload.valid is None else float(payload.valid.sum())
     return Taken(
         recording,
         found,
@@ -172,9 +174,10 @@ def take(
         view.groups.n,
         counted,
         visits,
-        counted.n_sampled if payload.valid is None else float(payload.valid.sum()),
+        valid / counted.n_sampled,
         payload.size if payload.exposure is None else payload.exposure,
         front_end_actions(counted, rules, implant),
+        settling_notes(rules, valid / counted.n_sampled),
         encoded,
     )
 
@@ -213,7 +216,7 @@ def transmit(taken: Taken, implant: Implant, rng: np.random.Generator) -> Activi
         activity,
         bandwidth=counted.n_sampled / n_clock,
         sampled_fraction=float(taken.exposure[sent.arrived].sum()) / (grid.n_bins * n_channels),
-        notes=(*activity.notes, *grid.notes, *taken.planned.notes),
+        notes=(*activity.notes, *grid.notes, *taken.planned.notes, *taken.notes),
     )
     if taken.planned.calibrated_every_s is not None and isinstance(recording, Recording):
         activity = with_calibration(activity, recording, implant, taken.planned)
@@ -221,7 +224,7 @@ def transmit(taken: Taken, implant: Implant, rng: np.random.Generator) -> Activi
         taken.visits,
         grid.step_s,
         taken.slots,
-        valid_fraction=taken.valid / counted.n_sampled,
+        valid_fraction=taken.valid_fraction,
         side_info_bps=activity.side_info_bps,
         link_latency_s=activity.latency_s,
     )

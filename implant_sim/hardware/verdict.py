@@ -113,7 +113,7 @@ def judge(ledger: Ledger, activity: Activity, implant: Implant) -> Verdict:
         flux_area=implant.limits.flux_area,
         battery_h=None if lasting_s is None else lasting_s / 3600,
         link_rate_bps=activity.link_rate_bps,
-        peak_link_rate_bps=activity.peak_link_rate_bps + activity.side_info_bps,
+        peak_link_rate_bps=activity.peak_link_rate_bps,
         side_info_bps=activity.side_info_bps,
         latency_s=activity.latency_s,
         packet_loss=activity.packet_loss,
@@ -159,8 +159,7 @@ def _of_link(activity: Activity, implant: Implant) -> dict[str, float]:
     """Share of each limit of the link that is used."""
     limits, budget, used = implant.limits, implant.radio.link_budget, {}
     if limits.link_rate_bps is not None:
-        peak = activity.peak_link_rate_bps + activity.side_info_bps
-        used["link_rate"] = peak / limits.link_rate_bps
+        used["link_rate"] = activity.peak_link_rate_bps / limits.link_rate_bps
     if limits.latency_s is not None:
         used["latency"] = activity.latency_s / limits.latency_s
     if limits.buffer_bit is not None:

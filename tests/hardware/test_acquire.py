@@ -15,6 +15,7 @@ from implant_sim.hardware.encode import encode
 from implant_sim.hardware.energy import price
 from implant_sim.hardware.implant import COMPONENTS
 from implant_sim.hardware.link import send
+from implant_sim.hardware.sense import Clock, sense
 from implant_sim.hardware.verdict import judge
 from sbtt_models.errors import SpecError
 from tests.hardware import hw
@@ -197,6 +198,21 @@ def test_a_wire_that_held_another_channel_cannot_warm_up_early():
     stream, activity, _, _ = hw.run(hw.recording(), hw.implant(changes), TURNS)
     assert count(activity, "adc", "warm up") == 0
     assert np.unique(stream.exposure) == pytest.approx([0, 0.8, 1])
+
+
+@pytest.mark.parametrize("warm_up", ["0 s", "4 ms"])
+def test_a_held_wire_pays_for_its_warm_up_once(warm_up):
+    # 2 wires of 4 channels; both sleep in every other step
+    changes = {**hw.HELD, **hw.GATED, "processing.warm_up": warm_up}
+    mask = np.zeros((240, 8), dtype=bool)
+    mask[::2, [0, 4]] = True
+    clock = Clock(mask, 0.02)
+    sensed = sense(clock, hw.implant(changes))
+    done = {(a.component, a.action): a.n_actions for a in sensed.actions}
+    # each is on for its step and for the wake-up before it: the filter warms up inside the step
+    assert done["amplifier", "wake"] == 2 * 120
+    assert done["amplifier", "on"] == pytest.approx(2 * 120 * (0.02 + 1e-3))
+    assert sensed.valid[2, 0] == pytest.approx(1 - (0.2 if warm_up == "4 ms" else 0))
 
 
 def test_switches():
@@ -527,7 +543,7 @@ def test_radiated_power_is_no_heat():
 def test_savolainen_channels_within_a_milliwatt_budget():
     """0.625 mW at 20 nJ/bit and 0.96 uW per channel over 161.8 uW: 22 channels of 1 kb/s."""
     changes = {
-        "overhead.power": "161.8 uW", "amplifier.kind": "measured", "amplifier.power": "1 fW",
+        "overhead.power": "161.8 uW", "amplifier.kind": "measured", "amplifier.power": "20 nW",
         "amplifier.nef": None, "amplifier.supply": None, "adc.fom": "1 fJ", "adc.bits": 1,
         "processing.feature": "spiking_band_power", "processing.feature_bits": 20,
         "processing.per_channel": "0.96 uW", "processing.per_sample": None,

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from implant_sim.hardware.acquire import acquire, plan
+from implant_sim.hardware.energy import price
 from implant_sim.hardware.kernels import exposure
 from implant_sim.hardware.schedules.base import Adaptive, Plan, Policy, Schedule
+from implant_sim.hardware.streaming import count
+from implant_sim.hardware.verdict import judge
 from sbtt_models.errors import SpecError
 from sbtt_models.signals import within
 from tests import naive
@@ -75,6 +78,13 @@ def test_send_on_change_equals_its_twin(mask, least, data):
     assert not sent[~mask].any()
 
 
+@settings(deadline=None)
+@given(mask=MASK, data=st.data())
+def test_hold_equals_its_twin(mask, data):
+    counts = data.draw(arrays(np.int32, mask.shape, elements=st.integers(0, 9)))
+    assert (exposure.hold(counts, mask) == naive.hold(counts, mask)).all()
+
+
 def test_parts_of_a_bin_add_up_to_its_exposure():
     rec = hw.recording()
     stream = hw.run(rec, hw.implant(), {**TURNS, "dwell": "5 ms"})[0]  # 4 steps of 2 of 8 channels
@@ -133,6 +143,29 @@ def test_a_faster_rotation_warms_up_more():
         assert counted["adc", "convert"] == pytest.approx(240 * 3 * 0.02 * 2000)
         assert activity.bandwidth == 3
     assert np.all(np.diff(warm) > 0)
+
+
+@pytest.mark.parametrize("wake_time", ["15 ms", "25 ms"])
+def test_a_wake_up_that_outlasts_the_step_is_told(wake_time):
+    changes = {**hw.GATED, "amplifier.wake": "late", "amplifier.wake_time": wake_time}
+    implant, kind = hw.implant(changes), {"kind": "random_subset", "bandwidth": 4}
+    _, activity, _, _ = hw.run(hw.recording(), implant, kind)
+    told = [note for note in activity.notes if note.startswith("settling takes")]
+    again = count(hw.recording(), implant, hw.SCHEDULE.validate_python(kind),
+                  np.random.default_rng(0))  # fmt: skip
+    assert again is not None
+    assert again.notes == activity.notes
+    lost = 1 - activity.coverage.valid_fraction
+    if wake_time == "15 ms":
+        assert not told
+        return
+    assert told == [
+        "settling takes 0.025 s inside steps of 0.02 s: a channel gives no data in its first 1 "
+        f"after a pause, and {lost:.0%} of the time sampled is lost"
+    ]
+    assert 0.4 < lost < 0.7
+    always = hw.run(hw.recording(), implant, {"kind": "full"})[1]  # never sleeps
+    assert not any(note.startswith("settling takes") for note in always.notes)
 
 
 def test_settling_is_carried_on_into_the_next_step():
@@ -233,6 +266,20 @@ def test_choices_are_paid_for_as_payload():
     ]
     assert on_air[0] - on_air[1] > 0.9 * 6 * rec.lengths.sum() - 200
     assert activity.payload_bit < 1.2 * without.payload_bit
+
+
+@pytest.mark.parametrize("decided", ["implant", "receiver"])
+def test_the_peak_of_the_link_holds_each_choice_once(decided):
+    rec, limit = hw.recording(), {"limits": {"link_rate": "1 Mbps", "source": "test"}}
+    radio = {"kind": "uwb", "receive_energy_per_bit": "10 pJ", "source": "test"}
+    implant = hw.implant({**limit, "radio": radio, "compression": {"kind": "counts"}})
+    schedule = _Recorder(bandwidth=3, decided=decided)
+    _, activity = acquire(rec, implant, schedule, np.random.default_rng(0))
+    # every bin is alike: a fixed width for each of 3 counts, and log2 C(8, 3) bits that name them
+    payload_bps, choice_bit = activity.payload_bit / activity.duration_s, np.log2(56)
+    told_bit = np.ceil(choice_bit) if decided == "implant" else choice_bit
+    peak = judge(price(activity, implant), activity, implant).peak_link_rate_bps
+    assert peak == pytest.approx(payload_bps + told_bit / 0.02)
 
 
 def test_nothing_may_be_asked_twice():

@@ -245,7 +245,7 @@ def test_channels_under_a_heat_budget_with_compression():
     161.8 uW and 0.96 uW for each channel leave 22 channels of raw 1 kb/s (tested elsewhere).
     """
     changes = {
-        "overhead.power": "161.8 uW", "amplifier.kind": "measured", "amplifier.power": "1 fW",
+        "overhead.power": "161.8 uW", "amplifier.kind": "measured", "amplifier.power": "20 nW",
         "amplifier.nef": None, "amplifier.supply": None, "adc.fom": "1 fJ", "adc.bits": 1,
         "processing.per_channel": "0.96 uW", "processing.per_sample": None,
         "array.area": "6.25 mm2", "array.faces": 1, "compression": {"kind": "huffman"},

@@ -95,6 +95,25 @@ def test_yaml_keys_carry_no_unit(block):
         ({"adc.source": {"fom": "test", "fum": "test"}}, "'fum' is no key of adc"),
         ({"limits": {"flux": "40 mW/cm2"}}, "limits.flux: 400.0 has no source"),
         ({"amplifier.nef": 0.9}, "below 1, the limit of a single stage"),
+        ({"amplifier.noise": "1 nV"}, r"amplifier: noise: 1e-09 V over 700 Hz takes 26.6 W"),
+        (
+            {
+                "amplifier.kind": "measured",
+                "amplifier.power": "10 nW",
+                "amplifier.nef": None,
+                "amplifier.supply": None,
+            },
+            r"takes 1.35e-08 W at least, a power efficiency factor of 4 U_T = 0.107 V",
+        ),
+        (
+            {
+                "amplifier.kind": "pef",
+                "amplifier.pef": "0.1 V",
+                "amplifier.nef": None,
+                "amplifier.supply": None,
+            },
+            r"one amplifier draws 1.26e-08 W; raise the noise or the power, or narrow the band",
+        ),
         ({"amplifier.nef": -1}, "greater than 0"),
         ({"amplifier.noise": "2 mA"}, "wrong dimension"),
         ({"amplifier.noise": "nan"}, "expected a quantity"),

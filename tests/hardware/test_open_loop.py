@@ -422,6 +422,23 @@ def test_silence_is_observed():
     assert activity.payload_bit < exact[1].payload_bit
 
 
+def test_a_change_that_is_lost_is_not_known():
+    rec = hw.recording(n_trials=40)
+    radio = {"kind": "uwb", "packet_loss": 0.3, "retransmit": False, "source": "test"}
+    schedule = {"kind": "event_driven", "delta": 1}
+    stream, _, _, _ = hw.run(rec, hw.implant({"radio": radio}), schedule)
+    arrived = stream.observed[:, :, 0].reshape(-1)
+    assert 0.6 < arrived.mean() < 0.8
+    true, got = rec.counts.reshape(-1, 8), stream.counts.reshape(-1, 8)
+    known, before = np.zeros(8, int), np.zeros(8, int)
+    for b in range(len(true)):  # each bin's packet holds what has changed since the bin before
+        if arrived[b]:
+            known = np.where(true[b] != before, true[b], known)
+            assert (got[b] == known).all()
+        before = true[b]
+    assert (got != true)[arrived].any()
+
+
 # files
 
 

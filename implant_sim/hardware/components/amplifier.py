@@ -18,6 +18,7 @@ from sbtt_models.units import Farads, Hertz, Joules, Seconds, Volts, Watts
 
 __all__ = ["Amplifier", "AnyAmplifier", "MeasuredAmplifier", "NefAmplifier", "PefAmplifier"]
 
+_MOST_W = 10.0  # of one amplifier: far beyond what any tissue bears
 _NONE = Source(text="one amplifier for each electrode", kind="derived")
 
 
@@ -98,6 +99,28 @@ class Amplifier(Component):
     def on_power_w(self, constants: Constants) -> float:
         """Power of one amplifier while on. [W]"""
         return self._on(constants).value_j
+
+    def least_power_w(self, constants: Constants) -> float:
+        """What any amplifier of this noise and band draws at least. [W]"""
+        floor_v = physics.least_pef_v(constants)
+        return physics.pef_power_w(floor_v, self.noise_v, self.bandwidth_hz, constants)
+
+    def fault(self, constants: Constants) -> str | None:
+        """Why this amplifier cannot exist, or None."""
+        power_w, band_hz = self.on_power_w(constants), self.bandwidth_hz
+        if power_w > _MOST_W:
+            return (
+                f"noise: {self.noise_v:.3g} V over {band_hz:.3g} Hz takes {power_w:.3g} W for one "
+                f"amplifier, more than {_MOST_W:g} W; raise it, or narrow the band"
+            )
+        least_w, floor_v = self.least_power_w(constants), physics.least_pef_v(constants)
+        if power_w < least_w:
+            return (
+                f"noise: {self.noise_v:.3g} V over {band_hz:.3g} Hz takes {least_w:.3g} W at "
+                f"least, a power efficiency factor of 4 U_T = {floor_v:.3g} V, but one amplifier "
+                f"draws {power_w:.3g} W; raise the noise or the power, or narrow the band"
+            )
+        return None
 
     @override
     def prices(self, constants: Constants) -> Mapping[str, Price]:
@@ -209,7 +232,7 @@ class MeasuredAmplifier(Amplifier):
     """An amplifier known by its measured power; its measured noise holds 1/f noise already."""
 
     kind: Literal["measured"] = "measured"
-    power_w: Watts = Field(gt=0, le=10)
+    power_w: Watts = Field(gt=0, le=_MOST_W)
     """Power of one amplifier, with its share of bias."""
 
     @override

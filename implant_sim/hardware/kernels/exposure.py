@@ -7,7 +7,7 @@ import numpy as np
 from implant_sim.hardware.kernels.compile import kernel
 from implant_sim.hardware.kernels.masks import _GAMMA, _S11, _TO_UNIT, _mix, _row_state
 
-__all__ = ["deliver", "send_on_change", "settle", "spikes_in_step"]
+__all__ = ["deliver", "hold", "send_on_change", "settle", "spikes_in_step"]
 
 _CHANNEL = np.uint64(0x2545F4914F6CDD1D)
 
@@ -108,3 +108,17 @@ def send_on_change(counts, sampled, least_change):
                     sent[b, c] = True
                 held[b, c] = last[c]
     return held, sent
+
+
+@kernel
+def hold(counts, arrived):
+    """Hold the count of each channel that arrived last; zero before the first."""
+    n_bins, n_channels = counts.shape
+    held = np.zeros((n_bins, n_channels), dtype=np.int32)
+    last = np.zeros(n_channels, dtype=np.int32)
+    for b in range(n_bins):
+        for c in range(n_channels):
+            if arrived[b, c]:
+                last[c] = counts[b, c]
+            held[b, c] = last[c]
+    return held

@@ -8,6 +8,7 @@ from implant_sim.hardware.physics.constants import BODY, Constants
 
 __all__ = [
     "high_pass_recovery_s",
+    "least_pef_v",
     "nef",
     "nef_current_a",
     "nef_power_w",
@@ -227,3 +228,32 @@ def high_pass_recovery_s(low_cut_hz: float, bits: float) -> float:
     '3.7 ms, 1.1 s'
     """
     return bits * math.log(2) / (2 * math.pi * low_cut_hz)
+
+
+def least_pef_v(constants: Constants = BODY) -> float:
+    """The least power efficiency factor, ``4 U_T``: no amplifier lies below.
+
+    A transistor in weak inversion needs about 4 U_T across it to be a current source, and its NEF
+    is at least 1. N of them stacked on one current divide the square of the NEF by N, and need N
+    times the supply. Published amplifiers begin near 1 V.
+
+    Parameters
+    ----------
+    constants : Constants
+        Temperature.
+
+    Returns
+    -------
+    float
+        Power efficiency factor. [V]
+
+    References
+    ----------
+    .. [1] E. Vittoz, J. Fellrath, IEEE J. Solid-State Circuits 12, 1977 (recalled).
+
+    Examples
+    --------
+    >>> round(least_pef_v(), 3)
+    0.107
+    """
+    return 4 * constants.thermal_voltage_v

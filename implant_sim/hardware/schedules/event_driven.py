@@ -18,7 +18,8 @@ class EventDriven(Schedule):
     """Sample all channels, and send a bin's count where it has changed enough (send on delta).
 
     It saves the link, not the front end. The receiver holds each channel's last count, so that
-    silence tells it something: all entries count as observed, at the value held.
+    silence tells it something: all entries count as observed, at the value held. Where a packet is
+    lost, it holds the count before, until the next change arrives.
     """
 
     kind: Literal["event_driven"] = "event_driven"
