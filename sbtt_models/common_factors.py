@@ -30,7 +30,7 @@ from sbtt_models.small_matrices import inverse_positive
 
 __all__ = ["FactorFamily", "FactorModel", "factor_log_likelihood", "factors_of"]
 
-_SMOOTHING = 3.0  # [bins] kernel of the first guess
+_SMOOTHING = 1.0  # [bins] of the first guess: a wider kernel loses what each bin has of its own
 
 
 def factors_of(
