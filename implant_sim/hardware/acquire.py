@@ -97,12 +97,15 @@ def acquire(
     )
     present = int(recording.available[inside].sum())
     side_info_bps = float(choice_bit.sum()) / clock.duration_s
+    told = choice_actions(planned, recording, grid, implant)
+    heard = {done.action: done.n_actions for done in told if done.component == "radio"}
     activity = replace(
         activity,
-        actions=(*activity.actions, *choice_actions(planned, recording, grid, implant)),
+        actions=(*activity.actions, *told),
         bandwidth=int(clock.sampled.sum()) / len(clock.sampled),
         sampled_fraction=float(exposure.sum(dtype=float)) / present,
         side_info_bps=side_info_bps,
+        peak_load=sent.peak_load + implant.radio.listening_s(heard) / clock.duration_s,
         # what goes up is in the payload's peak already
         peak_link_rate_bps=sent.peak_rate_bps + (0.0 if up else side_info_bps),
         notes=(*activity.notes, *grid.notes, *planned.notes, *sensed.notes),

@@ -68,7 +68,8 @@ class Activity:
     link_capacity_bps: float
     """The most payload that the radio carries."""
     peak_load: float
-    """Share of the time on air, over the busiest latency window. Above 1: too slow a link."""
+    """Share of the time on air, over the busiest latency window, and of that in which a packet
+    radio hears commands. Above 1: too slow a link."""
     packet_loss: float
     """Share of the packets that never arrived."""
     latency_s: float

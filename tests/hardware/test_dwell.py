@@ -282,6 +282,23 @@ def test_the_peak_of_the_link_holds_each_choice_once(decided):
     assert peak == pytest.approx(payload_bps + told_bit / 0.02)
 
 
+def test_a_radio_cannot_send_while_it_hears_its_commands():
+    rec, implant = hw.recording(), hw.implant({"radio": {"kind": "medradio"}})
+    loads = {}
+    for decided in ("implant", "receiver"):
+        _, activity = acquire(
+            rec, implant, _Recorder(bandwidth=3, decided=decided), np.random.default_rng(0)
+        )
+        verdict = judge(price(activity, implant), activity, implant)
+        loads[decided] = 1 - verdict.margins["radio"]
+    # in each bin a message of log2 C(8, 3) bits behind 9 bytes, an answer of 9 bytes, 0.2 ms
+    message_s = (np.log2(56) + 2 * 72) / 800e3 + 0.2e-3
+    # decided on the implant, 6 bits go up in each frame instead
+    assert loads["receiver"] - loads["implant"] == pytest.approx(
+        (message_s - 6 / 800e3) / 0.02, rel=1e-6
+    )
+
+
 def test_nothing_may_be_asked_twice():
     class Peeper(Schedule):
         kind: Literal["peeper"] = "peeper"

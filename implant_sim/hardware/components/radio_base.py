@@ -239,6 +239,16 @@ class Radio(Component):
             Where the radio has no price for receiving.
         """
 
+    def listening_s(self, heard: Mapping[str, float]) -> float:  # noqa: ARG002 - of some radios
+        """Time in which it cannot send since it hears: none with a receiver of its own. [s]
+
+        Parameters
+        ----------
+        heard : mapping of str to float
+            As `receive` counts it.
+        """
+        return 0.0
+
     def _common(self) -> dict[str, Price]:
         return {
             "start": Price(self.startup_j, ("startup_j",)),

@@ -71,6 +71,10 @@ class PacketRadio(Radio):
         }
 
     @override
+    def listening_s(self, heard: Mapping[str, float]) -> float:
+        return sum(heard.values())  # one transceiver, whose actions are counted in seconds
+
+    @override
     def prices(self, constants: Constants) -> Mapping[str, Price]:
         receive = Price(self.rx_power_w, ("rx_power_w",))
         transmit = Price(self.tx_power_w, ("tx_power_w",))
