@@ -66,6 +66,7 @@ def acquire(
     counts, times = recording.counts[inside], for_spikes.integers(0, 2**64, dtype=np.uint64)
     view = view_of(recording, implant, grid, counts, times)
     planned = _plan(view, schedule, for_schedule)
+    _refuse_uncounted(planned, implant)
     clock = grid.clock(planned.sampled)
     if not clock.sampled.any():
         raise SpecError(f"schedule: it samples nothing of {recording.name}")
@@ -167,6 +168,17 @@ def _plan(view: View, schedule: Schedule, rng: np.random.Generator) -> Plan:
             "charge; set calibrated_every_s"
         )
     return planned
+
+
+def _refuse_uncounted(planned: Plan, implant: Implant) -> None:
+    """Refuse choices by counts that the implant does not make."""
+    here = planned.choice_bit is not None and planned.chosen_by == "implant"
+    if implant.processing.feature == "raw" and (here or planned.least_change is not None):
+        raise SpecError(
+            "schedule: it follows spike counts on the implant, but implant.processing.feature is "
+            "raw, so that spikes are detected outside; use feature: threshold or "
+            "spiking_band_power, or a schedule that decides at the receiver"
+        )
 
 
 def _where_recorded(

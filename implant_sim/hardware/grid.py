@@ -53,11 +53,17 @@ class Grid:
         ------
         SpecError
             For a dwell that is no whole number of bins and no whole part of one, that outlasts
-            every trial, or that holds less than one sample.
+            every trial, or that holds less than one sample; for a bin that does.
         """
         n_bins = int(lengths.sum())
         grid = cls(n_bins, bin_s, lengths)
-        dwell_s = schedule.dwell_s
+        dwell_s, rate_hz = schedule.dwell_s, implant.adc.sample_rate_hz
+        if bin_s * rate_hz < 1 - 1e-9:
+            raise SpecError(
+                f"implant.adc.sample_rate: a bin of the recording, {bin_s:g} s, is shorter than "
+                f"one sample at {rate_hz:g} Hz, {1 / rate_hz:g} s; raise it, or bin the recording "
+                "more coarsely"
+            )
         if dwell_s is None:
             return grid
         longest_s = int(lengths.max()) * bin_s
@@ -66,7 +72,6 @@ class Grid:
                 f"schedule.dwell: {dwell_s:g} s is longer than the longest trial, "
                 f"{longest_s:g} s; lower it, or use a static_subset"
             )
-        rate_hz = implant.adc.sample_rate_hz
         if dwell_s * rate_hz < 1 - 1e-9:
             raise SpecError(
                 f"schedule.dwell: {dwell_s:g} s is shorter than one sample at {rate_hz:g} Hz, "

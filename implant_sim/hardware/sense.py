@@ -146,7 +146,7 @@ def sense(clock: Clock, implant: Implant) -> Sensed:
     Raises
     ------
     SpecError
-        Where a step is shorter than one sample, or settling leaves nothing valid.
+        Where settling leaves nothing valid.
     """
     n_steps, n_channels = clock.sampled.shape
     rules = Rules.of(implant, n_channels, n_steps, clock.step_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -177,6 +178,16 @@ def test_settling_is_carried_on_into_the_next_step():
         hw.run(hw.recording(), hw.implant(changes), {**TURNS, "dwell": "5 ms"})
 
 
+def test_a_bin_holds_a_sample_at_least():
+    rec, implant = hw.recording(), hw.implant()  # 2 kHz
+    assert hw.run(replace(rec, bin_s=0.5e-3), implant, {"kind": "full"})[0].exposure.all()
+    with pytest.raises(SpecError, match=r"a bin of the recording, 0.0004 s, is shorter than one"):
+        hw.run(replace(rec, bin_s=0.4e-3), implant, {"kind": "full"})
+    schedule = hw.SCHEDULE.validate_python(TURNS)
+    with pytest.raises(SpecError, match=r"a bin of the recording, 0.0004 s, is shorter than one"):
+        count(replace(rec, bin_s=0.4e-3), implant, schedule, np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("dwell", "says"),
     [
@@ -297,6 +308,20 @@ def test_a_radio_cannot_send_while_it_hears_its_commands():
     assert loads["receiver"] - loads["implant"] == pytest.approx(
         (message_s - 6 / 800e3) / 0.02, rel=1e-6
     )
+
+
+@pytest.mark.parametrize("feature", ["raw", "threshold"])
+def test_an_implant_that_counts_no_spikes_cannot_follow_them(feature):
+    implant = hw.implant({"processing.feature": feature, "radio": {"kind": "ble"}})
+    here, there = (_Recorder(bandwidth=3, decided=d) for d in ("implant", "receiver"))
+    changes = hw.SCHEDULE.validate_python({"kind": "event_driven", "delta": 1})
+    for schedule in (here, changes):
+        if feature == "threshold":
+            acquire(hw.recording(), implant, schedule, np.random.default_rng(0))
+            continue
+        with pytest.raises(SpecError, match="spikes are detected outside; use feature: threshold"):
+            acquire(hw.recording(), implant, schedule, np.random.default_rng(0))
+    acquire(hw.recording(), implant, there, np.random.default_rng(0))
 
 
 def test_nothing_may_be_asked_twice():
