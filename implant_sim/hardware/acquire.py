@@ -271,7 +271,10 @@ def summarise(
     if implant.processing.feature == "spiking_band_power":
         notes.append("spiking band power is emulated by spike counts")
     if encoded.code == "entropy":
-        notes.append("payload is the entropy of each channel's own counts, which no code beats")
+        notes.append(
+            "payload is the entropy of each channel's own counts, which no code of single counts "
+            "beats"
+        )
     return Activity(
         actions=(
             *front_end,
