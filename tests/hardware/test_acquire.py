@@ -113,6 +113,19 @@ def test_static_gating_saves_only_channels_never_used():
     assert random.component_w["amplifier"] == pytest.approx(8 * on_w)
 
 
+@pytest.mark.parametrize("gating", ["static", "per_bin"])
+def test_sleep_that_draws_more_than_waking_is_not_slept(gating):
+    # at 200 uV an amplifier draws 0.66 nW, less than the 1 nW that it leaks asleep
+    changes = {**hw.GATED, "amplifier.gating": gating, "amplifier.noise": "200 uV"}
+    never = {**changes, "amplifier.gating": "none"}
+    for schedule in ({"kind": "static_subset", "bandwidth": 2}, TURNS):
+        watts = [
+            hw.run(hw.recording(), hw.implant(c), schedule)[2].component_w["amplifier"]
+            for c in (changes, never)
+        ]
+        assert watts[0] == pytest.approx(watts[1], rel=1e-12)
+
+
 def test_gating_by_bin_bills_every_gap():
     """Round robin over 8 channels, 2 at a time: on 1 bin, asleep 3, wake 1 ms before."""
     _, activity, ledger, _ = hw.run(hw.recording(), hw.implant(hw.GATED), TURNS)

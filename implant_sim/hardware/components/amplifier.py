@@ -62,7 +62,7 @@ class Amplifier(Component):
     wake_energy_j: Joules | None = Field(None, ge=0)
     """Energy of one wake-up, beside the power drawn while it settles."""
     sleep_power_w: Watts | None = Field(None, ge=0)
-    """Leakage of a sleeping amplifier."""
+    """Leakage of a sleeping amplifier; one that draws less awake never sleeps."""
 
     @model_validator(mode="after")
     def _plausible(self) -> Amplifier:
@@ -124,9 +124,12 @@ class Amplifier(Component):
 
     @override
     def prices(self, constants: Constants) -> Mapping[str, Price]:
-        known = {"on": self._on(constants)}
+        on = self._on(constants)
+        known = {"on": on}
         if self.sleep_power_w is not None:
-            known["sleep"] = Price(self.sleep_power_w, ("sleep_power_w",))
+            # where sleeping saves nothing, it is left on
+            asleep = self.sleep_power_w < on.value_j
+            known["sleep"] = Price(self.sleep_power_w, ("sleep_power_w",)) if asleep else on
         if self.wake_energy_j is not None:
             known["wake"] = Price(self.wake_energy_j, ("wake_energy_j",))
         return known
