@@ -136,7 +136,7 @@ def table(rows: pd.DataFrame) -> list[str]:
     }
     lines = [
         "| channels of 29 | dense trials | adapted | data seeds | power: sparse [uW] | dense in "
-        f"each session [uW] | dense once a day [uW] | {' | '.join(columns.values())} |",
+        f"each recording [uW] | dense once a day [uW] | {' | '.join(columns.values())} |",
         "|---:|---:|---|" + "---:|" * (4 + len(columns)),
     ]
     keys = ["schedule.bandwidth", TRIALS, ADAPT]
@@ -175,7 +175,7 @@ def picture(rows: pd.DataFrame, sparse: pd.DataFrame, path: Path) -> None:
                 mark,
                 color=colour,
                 mfc=colour if filled else "none",
-                label=f"{trials} dense trials, {'each session' if filled else 'once a day'}",
+                label=f"{trials} dense trials, {'each recording' if filled else 'once a day'}",
             )
     axis.set_xscale("log")
     ticks = [170, 200, 300, 500, 700]
