@@ -45,7 +45,8 @@ class LFADS(NeuralSpec):
     """Sequential variational autoencoder with inferred inputs and low-dimensional factors.
 
     Sizes, priors and scales default to the values that the lfads-torch library publishes for the
-    MC_Maze recording; ``loss_scale`` there (1e4) only scales Adam's epsilon and is left out.
+    MC_Maze recording; ``loss_scale`` there (1e4) is left out. It scales Adam's epsilon, and what
+    gradients are clipped at: the ``clip_norm`` of 200 there is 0.02 here.
 
     References
     ----------

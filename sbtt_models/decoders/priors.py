@@ -29,8 +29,9 @@ class StudentT(Spec):
     """
 
     kind: Literal["student_t"] = "student_t"
-    df: float = Field(5.0, gt=0, le=1000)
-    """Degrees of freedom: the fewer, the heavier the tails."""
+    df: float = Field(5.0, ge=0.5, le=1000)
+    """Degrees of freedom: the fewer, the heavier the tails. Draws of fewer than 0.4 exceed what
+    float32 can hold."""
     scale: float = Field(0.3, gt=0)
     """Half-width, or its first guess."""
     learn: bool = True

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy import stats
 
 import sbtt_models
@@ -78,6 +79,13 @@ def test_student_noise_is_student(df: float) -> None:
     assert stats.kstest(draws, stats.t(df).cdf).pvalue > 0.01
     normal = prior_of(Normal(), 1).noise((20_000,), torch.Generator().manual_seed(0)).numpy()
     assert stats.kstest(normal, stats.t(2.5).cdf).pvalue < 1e-6, "the test could not fail"
+
+
+def test_the_heaviest_tail_is_one_that_float32_holds() -> None:
+    draws = prior_of(StudentT(df=0.5), 1).noise((4_000_000,), torch.Generator().manual_seed(0))
+    assert torch.isfinite(draws).all()
+    with pytest.raises(ValidationError, match="greater than or equal"):
+        StudentT(df=0.3)
 
 
 @pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
