@@ -74,7 +74,7 @@ class Batch:
         """
         found, first = list[Batch](), 0
         while first < self.lengths.size:
-            step = max(_CHUNK // (size * size * int(self.lengths[first])), 1)
+            step = max(_CHUNK // (size * size * int(self.lengths[first:].max())), 1)
             found.append(self.some(slice(first, first + step)))
             first += step
         return found

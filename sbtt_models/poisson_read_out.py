@@ -105,7 +105,8 @@ def better_read_out(
         tilt = (hessian[:, :size, :size] @ c[:, :, None])[:, :, 0]
         tilt = tilt - (expected * (mean @ c.T)).T @ mean
         total = expected.sum(0)
-        shown, pulled = expected.T @ mean, expected.T @ mean + tilt
+        shown = expected.T @ mean
+        pulled = shown + tilt
         # the exact curvature, but that V c is its average: positive definite, and cheap
         for rows, sign in ((pulled, 1.0), (shown, -1.0)):
             weighed = rows / np.maximum(total, _TINY)[:, None]

@@ -31,7 +31,6 @@ __all__ = [
 _MAX_ENERGY_ROWS = 200
 _MAX_COMPARED = 200
 BAND = "80 % band"
-_ORDER = {True: "better", False: "ahead"}
 _VERDICT = {"front": "Pareto front", "tie": "tie", "dominated": "dominated", None: ""}
 
 
@@ -226,7 +225,8 @@ def _compared(a: Point, b: Point, place: float, summary: Summary) -> list[Cell]:
     )
     tie = not math.isfinite(mean) or abs(mean) <= 2 * se
     known = summary.n_repeats > 1  # else nothing is known of how far chance goes
-    verdict = "tie" if tie else (a if mean > 0 else b).method + " is " + _ORDER[known]
+    first = f"{(a if mean > 0 else b).method} is {'better' if known else 'ahead'}"
+    verdict = "tie" if tie else first
     shown = mean * metric.better
     error = f" ± {2 * se:.3f}" if known else ""
     return [
