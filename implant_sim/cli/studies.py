@@ -109,13 +109,14 @@ def energy(
 ) -> None:
     """Price the implant of each point: ledger, link, heat, battery. No decoder is trained."""
     with faults_told(debug):
+        from implant_sim.study.load import load
+
+        study = load(scenario, set_ or [])  # what it refuses needs nothing more
         from implant_sim.hardware.kernels.compile import without_blas
         from implant_sim.study.budget import Shop, budgets
         from implant_sim.study.equal_power import settled
-        from implant_sim.study.load import load
 
         without_blas()
-        study = load(scenario, set_ or [])
         shop = Shop(study.root)
         study = settled(study, shop)
         terminal.print_skipped(study.skipped)

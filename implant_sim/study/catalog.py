@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -14,12 +14,13 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.recordings import AnyRecording
 from implant_sim.study.find import shipped
+from implant_sim.study.names import members, tags_of
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.search.questions import AnyQuestion
 from sbtt_models.decoders import AnyDecoder
 from sbtt_models.errors import SpecError
 
-__all__ = ["catalog", "json_schema", "members"]
+__all__ = ["catalog", "json_schema"]
 
 _UNIONS = {
     "schedules": AnySchedule,
@@ -63,15 +64,6 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def members(annotation: Any) -> list[type[BaseModel]]:
-    """The classes of a union, in its order."""
-    if get_origin(annotation) is Annotated:
-        return members(get_args(annotation)[0])
-    if isinstance(annotation, type):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    return [member for part in get_args(annotation) for member in members(part)]
-
-
 def _components() -> Iterator[tuple[str, str]]:
     for name, field in Implant.model_fields.items():
         for member in members(field.annotation):
@@ -81,10 +73,8 @@ def _components() -> Iterator[tuple[str, str]]:
 
 
 def _kind(member: type[BaseModel]) -> str:
-    """What a union tells its members apart by; other blocks have none."""
-    field = member.model_fields.get("kind")
-    names = () if field is None else get_args(field.annotation)
-    return str(names[0]) if len(names) == 1 else ""
+    tags = tags_of(member)
+    return tags[0] if len(tags) == 1 else ""
 
 
 def _about(member: type[BaseModel]) -> str:

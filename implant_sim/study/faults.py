@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from implant_sim.study.names import Known, known_at
 from implant_sim.study.yaml_loader import Node, Place, printable
 
 __all__ = ["describe", "nearest"]
 
 _MAX_INPUT = 60
 _OF_BLOCKS = ("model_type", "model_attributes_type", "dict_type")
-_OF_NAMES = ("extra_forbidden", "union_tag_invalid", "union_tag_not_found", *_OF_BLOCKS)
-"""Faults whose way out names what there is."""
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -52,19 +50,12 @@ def describe(error: ValidationError, root: Node, model: type[BaseModel]) -> list
     lines = []
     for fault in error.errors(include_url=False):
         path, node, rest = _locate(root, fault["loc"])
-        # the schema takes a second to write down: for names that are wrong, not for numbers
-        named = fault["type"] in _OF_NAMES
-        known = _known(_schema_of(model), root, path) if named else {}
-        place, text = _say(fault, path, node, rest, known)
+        tag = fault.get("ctx", {}).get("discriminator", "'kind'").strip("'")
+        place, text = _say(fault, path, node, rest, tag, known_at(model, root, path, tag))
         key = ".".join(path)
         lines.append((place, f"{place}: {key + ': ' if key else ''}{text}"))
     lines.sort(key=lambda line: (line[0].source, line[0].line, line[0].column))
     return list(dict.fromkeys(text for _, text in lines))
-
-
-@cache
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema()
 
 
 def _locate(root: Node, loc: tuple[int | str, ...]) -> tuple[tuple[str, ...], Node, list[str]]:
@@ -88,24 +79,22 @@ def _locate(root: Node, loc: tuple[int | str, ...]) -> tuple[tuple[str, ...], No
 
 
 def _say(
-    fault: Any, path: tuple[str, ...], node: Node, rest: list[str], known: dict[str, list[str]]
+    fault: Any, path: tuple[str, ...], node: Node, rest: list[str], tag: str, known: Known
 ) -> tuple[Place, str]:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        text = f"unknown key{nearest(path[-1], known['siblings'])}"
-        return node.key_place or node.place, f"{text}{_list(known['siblings'])}"
+        text = f"unknown key{nearest(path[-1], known.siblings)}"
+        return node.key_place or node.place, f"{text}{_list(known.siblings)}"
     if kind == "missing":
         return node.place, f"{rest[-1] if rest else 'a key'!r} is missing"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        kinds = known["kinds"]
-        given = node.mapping.get("kind")
-        if isinstance(node.value, str):  # a block that may be written as its kind alone
-            kinds = sorted(tag.strip(" '") for tag in context.get("expected_tags", "").split(","))
-            given = node
+        # a block that may be written as its kind alone is its own kind
+        given = node if isinstance(node.value, str) else node.mapping.get(tag)
         if given is None:
-            return node.place, f"'kind' is missing{_list(kinds)}"
+            return node.place, f"{tag!r} is missing{_list(known.kinds)}"
         return given.place, (
-            f"unknown kind {_short(given.value)}{nearest(str(given.value), kinds)}{_list(kinds)}"
+            f"unknown {tag} {_short(given.value)}{nearest(str(given.value), known.kinds)}"
+            f"{_list(known.kinds)}"
         )
     text = str(fault["msg"]).removeprefix("Value error, ")
     if kind == "literal_error":
@@ -114,57 +103,16 @@ def _say(
         ]
         text += nearest(str(fault["input"]), choices)
     if kind in _OF_BLOCKS:
-        text = f"must be a block of keys{_list(known['inside'])}"
+        text = f"must be a block of keys{_list(known.inside)}"
     if kind == "value_error" or isinstance(node.value, dict | list):
         return node.place, printable(text)
     return node.place, f"{printable(text)}, got {_short(node.value)}"
 
 
-def _list(names: list[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return f" (known: {', '.join(names)})" if names else ""
 
 
 def _short(value: object) -> str:
     text = printable(repr(value))
     return text if len(text) <= _MAX_INPUT else f"{text[:_MAX_INPUT]}..."
-
-
-def _known(schema: dict[str, Any], root: Node, path: tuple[str, ...]) -> dict[str, list[str]]:
-    """Names that would be right at `path`: beside its last step, its kinds, in its block."""
-    node, here, above = root, _resolve(schema, schema, root), {}
-    for step in path:
-        above = here
-        if isinstance(node.value, list):
-            node = node.value[int(step)]
-            below = above.get("items", {})
-        else:
-            node = node.mapping[step]
-            below = above.get("properties", {}).get(step, {})
-        here = _resolve(schema, below, node)
-    kinds = here.get("discriminator", {}).get("mapping", {})
-    blocks = (_resolve(schema, option, node) for option in here.get("anyOf", [here]))
-    inside: dict[str, Any] = next(
-        (block["properties"] for block in blocks if "properties" in block), {}
-    )
-    return {
-        "siblings": sorted(above.get("properties", {})),
-        "kinds": sorted(kinds),
-        "inside": sorted(inside),
-    }
-
-
-def _resolve(schema: dict[str, Any], here: dict[str, Any], node: Node) -> dict[str, Any]:
-    """Follow references, and choose the member of a union that the node asks for."""
-    while True:
-        kind = node.mapping.get("kind")
-        members = here.get("discriminator", {}).get("mapping", {})
-        if "$ref" in here:
-            here = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
-        elif kind is not None and kind.value in members:
-            here = {"$ref": members[kind.value]}
-        elif "anyOf" in here and isinstance(node.value, dict | list):
-            wanted = "items" if isinstance(node.value, list) else "properties"
-            options = [_resolve(schema, option, node) for option in here["anyOf"]]
-            return next((o for o in options if wanted in o or "discriminator" in o), {})
-        else:
-            return here

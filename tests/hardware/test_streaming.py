@@ -22,7 +22,7 @@ from implant_sim.hardware.schedules.lists import Cycle, lists_of
 from implant_sim.hardware.schedules.random_subset import _take
 from implant_sim.hardware.streaming import Need, count
 from implant_sim.recordings.poisson import PoissonSource
-from implant_sim.study.catalog import members
+from implant_sim.study.names import members
 from sbtt_models.errors import LimitError, SpecError
 from tests import naive
 from tests.hardware import hw

@@ -22,9 +22,9 @@ from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.recordings import AnyRecording
 from implant_sim.study.acquisition import acquisition
 from implant_sim.study.budget import budgets
-from implant_sim.study.catalog import members
 from implant_sim.study.keys import DataKeys, data_key, price_key
 from implant_sim.study.load import load
+from implant_sim.study.names import members
 from implant_sim.study.offers import Offers
 from implant_sim.study.scenario import Scenario
 from sbtt_models.errors import LimitError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from pydantic import BaseModel
 
-from implant_sim.study import faults
 from implant_sim.study.expression import parse_condition
 from implant_sim.study.load import load
 from implant_sim.study.sweep import plan_of
@@ -206,7 +206,39 @@ def test_absurd_repeats_are_a_fault_of_their_key(sweep):
         load(tiny(repeats=10**12, sweep=sweep))
 
 
-def test_a_number_out_of_range_is_told_without_the_schema(monkeypatch):
-    monkeypatch.setattr(faults, "_schema_of", lambda model: pytest.fail("takes a second"))
-    with pytest.raises(SpecError, match=r"channels: .*got 1000000000$"):
-        load(tiny(recording={"kind": "lorenz", "channels": 10**9}))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recording": {"kind": "lorenz", "channels": 10**9}}, r"channels: .*got 1000000000$"),
+        ({"recording": {"kind": "lorenz", "chanels": 9}}, r"did you mean 'channels'\?"),
+        ({"schedule": {"kind": "random_subst"}}, r"did you mean 'random_subset'\?"),
+        ({"schedule": {"fraction": 0.5}}, r"'kind' is missing \(known: activity, "),
+    ],
+)
+def test_faults_are_told_without_the_schema(change, message, monkeypatch):
+    # which takes a second to write down
+    monkeypatch.setattr(BaseModel, "model_json_schema", None)
+    with pytest.raises(SpecError, match=message):
+        load(tiny(**change))
+
+
+@pytest.mark.parametrize(
+    ("key", "block", "message"),
+    [
+        (
+            "implant.radio.path",
+            {"model": "ultrasond"},
+            "implant.radio.path: unknown model 'ultrasond'; did you mean 'ultrasound'? (known: ",
+        ),
+        ("implant.radio.path", {"distance": "1 m"}, "implant.radio.path: 'model' is missing"),
+        ("implant.sources", {"a": {"txt": "x"}}, "unknown key; did you mean 'text'? (known: kind"),
+        ("implant.power.battery", 3, "must be a block of keys (known: capacity, source"),
+        ("sweep.sample.point", 3, "did you mean 'points'?"),
+        ("search.question", "most_chanels", "did you mean 'most_channels'?"),
+        ("decoder.smoothers", [{"kind": "kalman", "sise": 2}], "did you mean 'size'?"),
+    ],
+)
+def test_names_that_would_be_right_are_told(key, block, message):
+    with pytest.raises(SpecError) as caught:
+        load(tiny(decoder={"kind": "augmented_lds"}), {key: block})
+    assert message in str(caught.value)
