@@ -13,8 +13,9 @@ from implant_sim.hardware.activity import CALIBRATE, PRETRAIN, Action, Activity
 from implant_sim.hardware.encode import encode
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.link import send
+from implant_sim.hardware.rules import Clock
 from implant_sim.hardware.schedules.base import Calibration, Groups, Plan
-from implant_sim.hardware.sense import Clock, sense
+from implant_sim.hardware.sense import sense
 from sbtt_models.errors import SpecError
 from sbtt_models.signals import Recording, within
 

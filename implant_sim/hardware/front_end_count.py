@@ -7,8 +7,8 @@ from jaxtyping import Float, Int, Int32
 
 from implant_sim.hardware.coverage import Visits
 from implant_sim.hardware.kernels import list_units
+from implant_sim.hardware.rules import Counted, Rules
 from implant_sim.hardware.schedules.lists import Lists
-from implant_sim.hardware.sense import Counted, Rules
 
 __all__ = ["FrontEndCount"]
 

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int, Int32
 
 from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.kernels.exposure import spikes_in_step
+from implant_sim.hardware.rules import Clock
 from implant_sim.hardware.schedules.base import Schedule
-from implant_sim.hardware.sense import Clock
 from sbtt_models.errors import SpecError
 from sbtt_models.signals import Recording
 

@@ -13,8 +13,8 @@ from typing_extensions import override
 from implant_sim.hardware.encode import Values
 from implant_sim.hardware.grid import Grid
 from implant_sim.hardware.kernels import list_counts, list_units
+from implant_sim.hardware.rules import Rules, refuse_unsettled
 from implant_sim.hardware.schedules.lists import Lists
-from implant_sim.hardware.sense import Rules, refuse_unsettled
 from sbtt_models.errors import SpecError
 from sbtt_models.undrawn import Population
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int, Int32, Shaped
 
-from implant_sim.hardware.acquire import summarise
 from implant_sim.hardware.activity import Action, Activity
 from implant_sim.hardware.calibration import with_calibration
 from implant_sim.hardware.coverage import Visits, of_visits
@@ -24,9 +23,11 @@ from implant_sim.hardware.implant import Implant
 from implant_sim.hardware.link import send
 from implant_sim.hardware.offered import NoDataError, detected, offered
 from implant_sim.hardware.payload_count import Payload
+from implant_sim.hardware.rules import Counted, Rules, settling_notes
 from implant_sim.hardware.schedules.base import Plan, Schedule
 from implant_sim.hardware.schedules.lists import Lists, lists_of
-from implant_sim.hardware.sense import Counted, Rules, front_end_actions, settling_notes
+from implant_sim.hardware.sense import front_end_actions
+from implant_sim.hardware.tally import summarise
 from sbtt_models.detector import Detector
 from sbtt_models.signals import Recording
 from sbtt_models.undrawn import Population

@@ -82,7 +82,7 @@ def build(folder: Path) -> Path:
         **captions(summary, of.shown),
         **certainty(summary, shared(of.known), of.looked_at),
         compared=tables.comparison(summary),
-        searched=searched(run),
+        searched=searched(run, summary.measures),
         limits=tables.limits(summary),
         sampling=covered,
         sampling_common=in_common,

@@ -44,7 +44,7 @@ def draw_all(of: Gathered, kind: Literal["svg", "png"]) -> dict[str, bytes]:
     makers: dict[str, Callable[[], Figure | None]] = {
         "fidelity": lambda: curves.fidelity_curves(of.summary),
         "further": lambda: curves.further_metrics(of.summary),
-        "search": lambda: search_figure(of.run.search),
+        "search": lambda: search_figure(of.run.search, of.summary.measures),
         "energy": lambda: bars.energy_bars(of.summary),
         "tornado": lambda: (
             None if of.looked_at is None else tornado_bars(of.looked_at.point, of.swings)

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from implant_sim.report import style
 from implant_sim.report.searched import label_of
+from implant_sim.report.summary import Metric
 
 __all__ = ["dicts", "search_figure"]
 
@@ -22,13 +23,15 @@ _LOOKS = {
 }
 
 
-def search_figure(told: Mapping[str, Any]) -> Figure | None:
+def search_figure(told: Mapping[str, Any], measures: Sequence[Metric]) -> Figure | None:
     """Both first objectives of all points, and the hypervolume after each.
 
     Parameters
     ----------
     told : mapping
         ``search.json``.
+    measures : sequence of Metric
+        What the run is judged by, called by what was decoded.
 
     Returns
     -------
@@ -48,8 +51,8 @@ def search_figure(told: Mapping[str, Any]) -> Figure | None:
         if len(values):
             left.scatter(values[:, 0] / scale, values[:, 1], label=label, zorder=2, **look)
     _front(left, front, columns, scale, told)
-    left.set_xlabel(f"{label_of(columns[0])}{f' ({unit})' if unit else ''}")
-    left.set_ylabel(label_of(columns[1]))
+    left.set_xlabel(f"{label_of(columns[0], measures)}{f' ({unit})' if unit else ''}")
+    left.set_ylabel(label_of(columns[1], measures))
     left.set_title("What was looked at, and the front")
     found = _values(points, columns)
     style.log_axis(left, found[:, 0] / scale, found[:, 0] / scale)

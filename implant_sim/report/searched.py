@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from implant_sim.report.load import Run, clean
+from implant_sim.report.summary import METRICS, Metric
 from implant_sim.report.tables import Cell, Table, quantity
 
 __all__ = ["answered", "label_of", "searched", "shown"]
@@ -15,9 +16,6 @@ _LABELS = {
     "power_w": "Power",
     "heat_k": "Heat",
     "battery_h": "Battery life (h)",
-    "velocity_r2": "Velocity R²",
-    "rate_r2_expected": "Rate R²",
-    "bits_per_spike_all": "Bits per spike",
     "link_rate_bps": "Link",
     "n_channels": "Channels",
 }
@@ -32,8 +30,15 @@ _STATES = {
 _LIMITS = "margin >= 0"
 
 
-def searched(run: Run) -> dict[str, Any]:
+def searched(run: Run, measures: Sequence[Metric]) -> dict[str, Any]:
     """What the page shows of a search; empty without one.
+
+    Parameters
+    ----------
+    run : Run
+        With its search.
+    measures : sequence of Metric
+        What the run is judged by, called by what was decoded.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def searched(run: Run) -> dict[str, Any]:
         limit = _mapping(told.get("limit"))
         near = f"; the limit nearest there is {clean(limit['limited_by'])}" if limit else ""
         texts.append(f"The front bends at point {knee['point']} ({_choice(knee)}){near}.")
-    return {"texts": texts, "designs": _designs(told), "answer": answered(told)}
+    return {"texts": texts, "designs": _designs(told, measures), "answer": answered(told)}
 
 
 def _reused(told: Mapping[str, Any], run: Run) -> list[str]:
@@ -72,7 +77,7 @@ def _reused(told: Mapping[str, Any], run: Run) -> list[str]:
     return texts
 
 
-def _designs(told: Mapping[str, Any]) -> Table | None:
+def _designs(told: Mapping[str, Any], measures: Sequence[Metric]) -> Table | None:
     rows, objectives = [], list(_mapping(told.get("objectives")))
     for design in told.get("designs") or ():
         if not isinstance(design, dict) or "point" not in design:
@@ -86,7 +91,8 @@ def _designs(told: Mapping[str, Any]) -> Table | None:
                 Cell(clean(design.get("file", ""))),
             ]
         )
-    headings = ["Wanted", "Point", "Design", *map(label_of, objectives), "Scenario"]
+    aims = [label_of(column, measures) for column in objectives]
+    headings = ["Wanted", "Point", "Design", *aims, "Scenario"]
     return Table(headings, rows) if rows else None
 
 
@@ -150,9 +156,10 @@ def _says(answer: Mapping[str, Any]) -> str:
     return "It would do if one of these changed (SI where no unit is shown):"
 
 
-def label_of(column: str) -> str:
+def label_of(column: str, measures: Sequence[Metric]) -> str:
     """A column, as an axis or a heading names it."""
-    return _LABELS.get(column, clean(column))
+    named = _LABELS | {m.column: m.label for m in (*METRICS, *measures)}
+    return named.get(column, clean(column))
 
 
 def shown(value: float, column: str) -> str:

@@ -15,7 +15,8 @@ from implant_sim.hardware.encode import encode
 from implant_sim.hardware.energy import price
 from implant_sim.hardware.implant import COMPONENTS
 from implant_sim.hardware.link import send
-from implant_sim.hardware.sense import Clock, sense
+from implant_sim.hardware.rules import Clock
+from implant_sim.hardware.sense import sense
 from implant_sim.hardware.verdict import judge
 from sbtt_models.errors import SpecError
 from tests.hardware import hw
@@ -204,6 +205,14 @@ def test_warm_up_of_the_filter_costs_samples_or_exposure():
     assert default == pytest.approx(3 / (2 * math.pi * 300))
     # what is always sampled is always warm
     assert count(hw.run(hw.recording(), hw.implant(changes), FULL)[1], "adc", "warm up") == 0
+
+
+def test_a_detector_runs_while_its_filter_warms_up_and_a_sorter_waits():
+    priced = {"processing": {"feature": "threshold", "per_channel": "1 uW", "sorting": "2 uW"}}
+    priced["processing"] |= {"warm_up": "4 ms", "source": "test"}
+    _, activity, _, _ = hw.run(hw.recording(), hw.implant(priced), TURNS)
+    assert count(activity, "processing", "sort") == pytest.approx(480 * 0.02)
+    assert count(activity, "processing", "channel") == pytest.approx(480 * 0.02 + 478 * 4e-3)
 
 
 def test_a_wire_that_held_another_channel_cannot_warm_up_early():

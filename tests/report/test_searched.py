@@ -9,6 +9,8 @@ import pytest
 
 from implant_sim.report import build
 from implant_sim.report.figures import figures
+from implant_sim.report.gathered import gather
+from implant_sim.report.search_figure import search_figure
 from tests.report.made_up import STUDY, write_study
 
 POINT = {"state": "ok", "power_w": 1e-3, "velocity_r2": 0.5}
@@ -53,6 +55,16 @@ def folder(tmp_path):
 def page_of(folder, told):
     (folder / "search.json").write_text(json.dumps(told))
     return build(folder).read_text()
+
+
+def test_a_search_calls_a_measure_by_what_was_decoded(folder):
+    table = pd.read_csv(folder / "results.csv")
+    table.assign(behaviour="intended direction").to_csv(folder / "results.csv", index=False)
+    page = page_of(folder, FOUND)
+    assert "Velocity R²" not in page
+    assert "Intended direction R²" in page[page.index("Wanted") : page.index("velocity_r2 &gt;=")]
+    drawn = search_figure(FOUND, gather(folder).summary.measures)
+    assert drawn.axes[0].get_ylabel() == "Intended direction R²"
 
 
 def test_the_search_has_a_section(folder):
