@@ -242,7 +242,7 @@ def _on_own_clock(
             "and without `minus`"
         )
     where = scope.where(spec.time)
-    times = clock_s(scope, clock, spec.time).ravel()
+    times = clock_s(scope, spec.time, spec.clock_hz or clock.clock_hz).ravel()
     values = _chosen(spec, scope.numbers(spec.data), scope.where(spec.data)).astype(np.float64)
     values = values.reshape(len(values), -1) if values.ndim else values.reshape(1, 1)
     if len(values) != times.size:
@@ -250,6 +250,13 @@ def _on_own_clock(
     falls = np.flatnonzero(np.diff(times) < 0)
     if falls.size:
         raise DataError(f"{where}: times must ascend; sample {falls[0] + 1} is before the last")
+    stops_s = starts_s + bin_s * table.rows.lengths
+    if times.size and (times[-1] <= starts_s.min() or times[0] >= stops_s.max()):
+        raise DataError(
+            f"{where}: its times run from {times[0]:g} to {times[-1]:g} s, the recording from "
+            f"{starts_s.min():g} to {stops_s.max():g} s: nothing goes together; see "
+            "`behaviour.clock` and `events.clock`, ticks in a second"
+        )
     return [
         events.bin_means(times, values, start + bin_s * np.arange(size + 1), spec.max_gap_s)
         for start, size in zip(starts_s, table.rows.lengths, strict=True)

@@ -16,12 +16,10 @@ from sbtt_models.errors import DataError
 __all__ = ["clock_s", "events_table"]
 
 
-def clock_s(scope: Scope, spec: EventsField, name: str) -> Float[np.ndarray, "..."]:
-    """Times on the events' clock. [s]"""
+def clock_s(scope: Scope, name: str, clock_hz: float) -> Float[np.ndarray, "..."]:
+    """Times on a clock of so many ticks in a second. [s]"""
     values = scope.read(name)
-    return events.check_times(values.ravel(), scope.where(name)).reshape(values.shape) / (
-        spec.clock_hz
-    )
+    return events.check_times(values.ravel(), scope.where(name)).reshape(values.shape) / clock_hz
 
 
 def events_table(scope: Scope, spec: EventsField, bin_s: float) -> Table:
@@ -33,7 +31,7 @@ def events_table(scope: Scope, spec: EventsField, bin_s: float) -> Table:
         For times that are not finite, channels out of range, trials shorter than a bin.
     """
     where = scope.where(spec.time)
-    times = clock_s(scope, spec, spec.time).ravel()
+    times = clock_s(scope, spec.time, spec.clock_hz).ravel()
     channels, n_channels = _channels(scope, spec, times.size)
     order = np.argsort(times, kind="stable")
     times, channels = times[order], channels[order]
@@ -60,12 +58,23 @@ def events_table(scope: Scope, spec: EventsField, bin_s: float) -> Table:
 def _channels(
     scope: Scope, spec: EventsField, n_spikes: int
 ) -> tuple[Int[np.ndarray, " spike"], int]:
+    if spec.per_unit is not None:
+        return _in_turn(scope, spec.per_unit, n_spikes)
+    sizes = f"{spec.time}/count"
+    if spec.unit is None and scope.file.has(scope.at(sizes)):
+        raise DataError(
+            f"{scope.where(spec.time)}: is a cell array; say that each cell is a channel "
+            f"(`events.per_unit: {sizes}`), or name the channel of each spike (`events.unit`)"
+        )
     if spec.unit is None:
         return np.zeros(n_spikes, np.int64), 1
     where = scope.where(spec.unit)
     channels = cutting.as_indices(scope.read(spec.unit).ravel(), where)
     if channels.size != n_spikes:
         raise DataError(f"{where}: {channels.size} channels for {n_spikes} spike times")
+    if spec.labels:
+        labels, places = np.unique(channels, return_inverse=True)
+        return places, max(1, labels.size)
     found = int(channels.max()) + 1 if channels.size else 1
     n_channels = spec.n_channels or found
     if channels.size and (channels.min() < 0 or found > n_channels):
@@ -76,27 +85,37 @@ def _channels(
     return channels, n_channels
 
 
+def _in_turn(scope: Scope, name: str, n_spikes: int) -> tuple[Int[np.ndarray, " spike"], int]:
+    """Channels whose spikes follow one another."""
+    where = scope.where(name)
+    sizes = cutting.as_indices(scope.read(name).ravel(), where)
+    if sizes.size == 0 or (sizes < 0).any() or sizes.sum() != n_spikes:
+        raise DataError(
+            f"{where}: {sizes.size} numbers of spikes that add up to {sizes.sum()}, for "
+            f"{n_spikes} spike times; give one for each channel, 0 for a silent one"
+        )
+    return np.repeat(np.arange(sizes.size), sizes), sizes.size
+
+
 def _bounds(
     scope: Scope, spec: EventsField, times: Float[np.ndarray, " spike"]
 ) -> tuple[Float[np.ndarray, " piece"], Float[np.ndarray, " piece"], bool]:
     """Start and stop of each piece [s], and whether they make up one recording."""
-    layout = scope.layout
+    layout, trial_hz = scope.layout, spec.trial_clock_hz or spec.clock_hz
     if layout.segments is not None:
-        table, where = clock_s(scope, spec, layout.segments), scope.where(layout.segments)
+        table, where = clock_s(scope, layout.segments, trial_hz), scope.where(layout.segments)
         if table.ndim != 2 or table.shape[1] != 2:
             raise DataError(f"{where}: must have rows of start and stop, got shape {table.shape}")
         starts, stops, continuous = table[:, 0], table[:, 1], True
-    elif layout.start is not None and layout.length is not None:
+    elif layout.start is not None:
         where = scope.where(layout.start)
-        starts, lengths = (
-            clock_s(scope, spec, name).ravel() for name in (layout.start, layout.length)
-        )
-        if starts.size != lengths.size:
-            raise DataError(f"{where}: {starts.size} starts, but {lengths.size} lengths")
-        stops, continuous = starts + lengths, False
+        end = layout.stop or layout.length or ""
+        start_s, end_s = (clock_s(scope, name, trial_hz).ravel() for name in (layout.start, end))
+        starts, stops = cutting.spans(start_s, end_s, where, lengths=layout.stop is None)
+        continuous = False
     else:
         where = scope.where(spec.span or spec.time)
-        bound = times if spec.span is None else clock_s(scope, spec, spec.span).ravel()
+        bound = times if spec.span is None else clock_s(scope, spec.span, spec.clock_hz).ravel()
         if bound.size < 2:
             raise DataError(f"{where}: holds fewer than two times, which bound no recording")
         return bound.min()[None], bound.max()[None], True

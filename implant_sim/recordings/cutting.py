@@ -15,8 +15,8 @@ __all__ = [
     "Rows",
     "as_indices",
     "by_label",
-    "by_length",
     "by_segment",
+    "by_start",
     "by_trial_axis",
     "refuse_overlap",
 ]
@@ -165,12 +165,23 @@ def by_trial_axis(shape: tuple[int, int], lengths: np.ndarray | None, where: str
     return Rows(starts, starts + sizes, n_trials * n_bins, trial_axis=shape)
 
 
-def by_length(start: np.ndarray, length: np.ndarray, n_rows: int, where: str) -> Rows:
-    """Trials by their first bin and their number of bins."""
-    starts, lengths = (as_indices(a.ravel(), where) for a in (start, length))
-    if starts.size != lengths.size:
-        raise DataError(f"{where}: {starts.size} starts, but {lengths.size} lengths")
-    return _checked(starts, starts + lengths, n_rows, where, continuous=False)
+def spans(
+    start: np.ndarray, end: np.ndarray, where: str, *, lengths: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and stops; `end` holds stops or, where `lengths`, how long each lasts."""
+    if start.size != end.size:
+        raise DataError(
+            f"{where}: {start.size} starts, but {end.size} {'lengths' if lengths else 'stops'}"
+        )
+    return start, start + end if lengths else end
+
+
+def by_start(
+    start: np.ndarray, end: np.ndarray, n_rows: int, where: str, *, lengths: bool
+) -> Rows:
+    """Trials by their first bin and their number of bins, or the first bin after each."""
+    start, end = (as_indices(a.ravel(), where) for a in (start, end))
+    return _checked(*spans(start, end, where, lengths=lengths), n_rows, where, continuous=False)
 
 
 def by_segment(table: np.ndarray, n_rows: int, where: str) -> Rows:

@@ -65,6 +65,14 @@ class BehaviourField(Spec):
     """Data set with the time of each sample, for behaviour on a clock of its own."""
     max_gap_s: Seconds = Field(0.25, alias="max_gap", gt=0)
     """With `time`: bins that touch a longer gap between samples are not scored."""
+    clock_hz: Hertz | None = Field(None, alias="clock", gt=0)
+    """Ticks of `time` in a second, where it is not on `events.clock`; both start together."""
+
+    @model_validator(mode="after")
+    def _a_clock_has_times(self) -> BehaviourField:
+        if self.clock_hz is not None and self.time is None:
+            raise ValueError("clock goes with time")
+        return self
 
 
 class ExternalField(Spec):
@@ -103,13 +111,31 @@ class EventsField(Spec):
     """Data set with the time of each spike."""
     unit: str | None = None
     """Data set with the channel of each spike, counted from 0; without it, one channel."""
+    labels: bool = False
+    """`unit` holds labels, such as the cluster numbers of a spike sorter: the distinct ones, in
+    ascending order, are channels 0, 1, ..."""
+    per_unit: str | None = None
+    """Data set with the number of spikes of each channel, whose times follow one another; instead
+    of `unit`. Of a MATLAB cell array ``spikes`` it is ``spikes/count``."""
     clock_hz: Hertz = Field(1.0, alias="clock", gt=0)
     """Ticks of `time` in a second; 1 where times are in seconds."""
+    trial_clock_hz: Hertz | None = Field(None, alias="trial_clock", gt=0)
+    """Ticks in a second of `segments`, `start`, `stop` and `length`, where not `clock`; both start
+    together."""
     n_channels: int | None = Field(None, ge=1, le=1_000_000)
     """Channels, where the last ones may be silent; otherwise the largest `unit` plus 1."""
     span: str | None = None
     """Data set on the same clock whose first and last value bound the recording: spikes outside
     it are left out. Without it: the first and last spike."""
+
+    @model_validator(mode="after")
+    def _one_way_to_tell_channels(self) -> EventsField:
+        if self.per_unit is not None and (self.unit is not None or self.n_channels is not None):
+            raise ValueError("per_unit says how many channels there are and which spikes are "
+                             "theirs; leave out unit and n_channels")  # fmt: skip
+        if self.labels and (self.unit is None or self.n_channels is not None):
+            raise ValueError("labels goes with unit, and without n_channels")
+        return self
 
 
 class Scan(Spec):
@@ -174,9 +200,11 @@ class Layout(RecordingSource):
     trial: str | None = None
     """Label of the trial of each bin: whole numbers or text."""
     start: str | None = None
-    """First bin (or time) of each trial, with `length`."""
+    """First bin (or time) of each trial, with `length` or `stop`."""
     length: str | None = None
     """Bins (or time) of each trial. Alone: how many bins of a trial axis are filled."""
+    stop: str | None = None
+    """First bin after each trial (or the time of its end), instead of `length`."""
     timestep: str | None = None
     """Number of each bin in its trial; skipped numbers are bins that were not recorded."""
     condition: str | None = None
@@ -205,18 +233,26 @@ class Layout(RecordingSource):
     def imaged(self) -> bool:
         return self.fluorescence is not None and self.fluorescence.sizes
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Layout:
+    def _cutting_faults(self) -> list[str]:
         faults = []
-        if (self.counts is None) == (self.events is None):
-            faults.append("give either `counts` or `events`")
         ways = [w for w in ("segments", "trial", "start") if getattr(self, w) is not None]
         if len(ways) > 1:
-            faults.append(f"give one of segments, trial, start + length; got {' and '.join(ways)}")
-        if self.start is not None and self.length is None:
-            faults.append("`start` needs `length`")
+            faults.append(
+                f"give one of segments, trial, start + length or stop; got {' and '.join(ways)}"
+            )
+        if self.start is not None and (self.length is None) == (self.stop is None):
+            faults.append("`start` needs either `length` or `stop`")
+        if self.stop is not None and self.start is None:
+            faults.append("`stop` goes with `start`")
         if self.length is not None and ({"segments", "trial"} & set(ways)):
             faults.append("`length` goes with `start`, or with a trial axis")
+        return faults
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Layout:
+        faults = self._cutting_faults()
+        if (self.counts is None) == (self.events is None):
+            faults.append("give either `counts` or `events`")
         clocked = self.behaviour is not None and self.behaviour.time is not None
         if self.events is None and clocked:
             faults.append("`behaviour.time` goes with `events`; counts carry no clock")

@@ -3,7 +3,8 @@
 Names of fields in structs are joined by slashes. MATLAB has no vectors: a matrix of one row or one
 column is read as one. A cell array, or a field of a struct array, with one matrix for each trial
 is read as one table: ``spikes`` holds all trials one after the other, ``spikes/start`` and
-``spikes/length`` say where each lies, for the layout fields of these names.
+``spikes/length`` say where each lies, for the layout fields of these names; empty cells are left
+out. ``spikes/count`` says how much each cell holds, with zeros for empty ones: spikes of units.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def open_mat(path: Path) -> ArrayFile:
 
 def _joined(cells: list[_Array], where: str) -> dict[str, _Array]:
     """One table of the matrices of all trials, its starts and lengths."""
+    counts = np.array([cell.size for cell in cells])
     cells = [cell for cell in cells if cell.size]
     if not cells or any(cell.dtype.kind not in "biuf" or cell.ndim != 2 for cell in cells):
         raise DataError(f"{where}: is a cell array that does not hold one matrix for each trial")
@@ -67,6 +69,7 @@ def _joined(cells: list[_Array], where: str) -> dict[str, _Array]:
         "": np.concatenate(cells, axis=axis),
         "/start": np.cumsum(lengths) - lengths,
         "/length": lengths,
+        "/count": counts,
     }
 
 
@@ -172,13 +175,15 @@ class _ModernMat(Hdf5File):
         item = self._file[reference] if isinstance(reference, h5py.Reference) else None
         if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
             raise DataError(f"{self.where(name)}: a cell does not hold a matrix")
+        if item.attrs.get("MATLAB_empty"):
+            return np.empty((0, 0))  # what it stores is its shape
         check_size(item.shape or (), item.dtype.itemsize, self.where(name))
         return np.asarray(item[()]).T
 
 
 def _cell_of(name: str) -> tuple[str, str]:
-    """Cell array that ``name/start`` or ``name/length`` belongs to."""
-    for suffix in ("/start", "/length"):
+    """Cell array that ``name/start``, ``name/length`` or ``name/count`` belongs to."""
+    for suffix in ("/start", "/length", "/count"):
         if name.endswith(suffix):
             return name.removesuffix(suffix), suffix
     return name, ""

@@ -81,9 +81,10 @@ def _rows(scope: Scope, n_rows: int, trial_axis: tuple[int, int] | None) -> Rows
         labels = read(layout.trial)
         labels = attached.as_text(labels) if labels.dtype.kind in "OS" else labels
         rows = cutting.by_label(labels, n_rows, where(layout.trial))
-    elif layout.start is not None and layout.length is not None:
-        start, length = read(layout.start), read(layout.length)
-        rows = cutting.by_length(start, length, n_rows, where(layout.start))
+    elif layout.start is not None:
+        start, end = read(layout.start), read(layout.stop or layout.length or "")
+        lasts = layout.stop is None
+        rows = cutting.by_start(start, end, n_rows, where(layout.start), lengths=lasts)
     elif layout.length is not None:
         raise DataError(f"{where(layout.length)}: `length` needs `start`, or a trial axis")
     else:

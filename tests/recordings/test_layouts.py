@@ -255,7 +255,7 @@ def test_events_with_trials(tmp_path):
     [
         ({"counts": None}, "either `counts` or `events`"),
         ({"trial": "label", "segments": "seg"}, "one of segments, trial"),
-        ({"start": "start"}, "`start` needs `length`"),
+        ({"start": "start"}, "`start` needs either `length` or `stop`"),
         ({"bin": "50 mV"}, "wrong dimension"),
         ({"bin": "-1 ms"}, "between 0 and 10 s"),
         ({"behaviour": {"data": "vel", "unit": "m", "time": "t"}}, "goes with `events`"),
