@@ -24,6 +24,7 @@ KALMAN = {"kind": "kalman", "size": 20, "prior": 1, "iterations": 20}
 SMOOTHING = {"kind": "smoothing"}
 COUNTS = {"label": "counts as they are", "kind": "smoothing", "sd": "1 ms", "prior": 0.001}
 BEST = {"label": "best always-on", "kind": "static_subset", "order": "greedy"}
+TELLING = {"label": "most telling always-on", "kind": "static_subset", "order": "information"}
 RANDOM, STATIC = {"kind": "random_subset"}, {"label": "always-on", "kind": "static_subset"}
 WEIGHTED = {"label": "weighted", "kind": "weighted", "by": "variance", "least_share": 0.25}
 # of the budget half, or three quarters, on the best channels; the others take turns
@@ -32,6 +33,12 @@ HYBRIDS = [
     | {"rest": rest}
     for part, share in {"half": 0.5, "three quarters": 0.75}.items()
     for way, rest in {"random": "random_subset", "weighted": "weighted"}.items()
+]
+# the most telling channels instead: they are chosen without any behaviour
+TELLING_HYBRIDS = [
+    hybrid | {"label": f"{hybrid['label']}, most telling", "order": "information"}
+    for hybrid in HYBRIDS
+    if hybrid["rest"] == "weighted"
 ]
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -54,6 +61,11 @@ PARTS: dict[str, dict[str, Any]] = {
     "hybrid": {
         "sweep.schedule.fraction": SHARES[1:],
         "sweep.schedule": HYBRIDS,
+        "sweep.decoder": [AUGMENTED, KALMAN],
+    },
+    "telling": {
+        "sweep.schedule.fraction": SHARES[1:],
+        "sweep.schedule": [TELLING, *TELLING_HYBRIDS],
         "sweep.decoder": [AUGMENTED, KALMAN],
     },
     "ratios": {

@@ -39,10 +39,13 @@ SCHEDULES = {
     "always-on": "always-on, random channels",
     "best always-on": "always-on, best channels",
     "weighted": "rotation weighted by variance",
+    "most telling always-on": "always-on, most telling channels",
     "hybrid, half, random": "half on the best channels, random rotation of the others",
     "hybrid, half, weighted": "half on the best channels, weighted rotation of the others",
     "hybrid, three quarters, random": "three quarters on the best channels, random rotation",
     "hybrid, three quarters, weighted": "three quarters on the best channels, weighted rotation",
+    "hybrid, half, weighted, most telling": "half on the most telling, weighted rotation",
+    "hybrid, three quarters, weighted, most telling": "three quarters on the most telling, weighted",
 }
 COLOURS = dict(
     zip(DECODERS, ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000"), strict=True)

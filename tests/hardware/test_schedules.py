@@ -23,6 +23,7 @@ MEMBERS = {
     "static random": {"kind": "static_subset", "bandwidth": 3},
     "static rate": {"kind": "static_subset", "bandwidth": 3, "order": "rate"},
     "static greedy": {"kind": "static_subset", "bandwidth": 3, "order": "greedy"},
+    "static information": {"kind": "static_subset", "bandwidth": 3, "order": "information"},
     "static list": {"kind": "static_subset", "channels": [6, 1, 0]},
     "round robin": {"kind": "round_robin", "bandwidth": 3},
     "random": {"kind": "random_subset", "bandwidth": 3},
@@ -288,15 +289,52 @@ def test_greedy_finds_the_channels_that_know_the_behaviour():
         assert (got == chosen) if chosen else (got != {2, 7})
 
 
-def test_greedy_does_not_take_the_same_thing_twice():
+def test_information_finds_the_channels_that_know_the_state_without_behaviour():
+    tree = {"kind": "static_subset", "bandwidth": 2, "order": "information"}
+    rec = replace(hw.moving(), behaviour=None)
+    assert set(np.flatnonzero(sampled(tree, rec).any(axis=(0, 1)))) == {2, 7}
+
+
+@pytest.mark.parametrize("order", ["greedy", "information"])
+def test_no_order_takes_the_same_thing_twice(order):
     """Channel 3 copies the best channel: what it says is known, so it comes after the other."""
     rec = hw.moving()
     counts = rec.counts.copy()
     counts[:, :, 3] = counts[:, :, 2]
-    tree = {"kind": "static_subset", "bandwidth": 2, "order": "greedy"}
+    tree = {"kind": "static_subset", "bandwidth": 2, "order": order}
     got = set(np.flatnonzero(sampled(tree, replace(rec, counts=counts)).any(axis=(0, 1))))
     assert 7 in got
     assert got & {2, 3}
+
+
+def test_information_is_that_of_a_filter_run_for_long():
+    """The order is that of a Kalman filter that takes one count after the other, step by step."""
+    from implant_sim.hardware.calibration import calibration_data
+    from implant_sim.hardware.schedules import ranking
+    from implant_sim.hardware.schedules.adaptive import in_steps
+    from implant_sim.hardware.schedules.linear_model import USUAL_SIZE, fit_linear_model
+    from implant_sim.hardware.schedules.view import Groups
+
+    data = calibration_data(hw.moving(n_channels=9, tuned=(1, 4, 6)))
+    model = fit_linear_model(in_steps(data, data.bin_s), USUAL_SIZE)
+    noise = model.noise_ratio * model.mean
+
+    def settled(channels):
+        covariance = np.eye(USUAL_SIZE)
+        for _ in range(3000):
+            covariance = model.dynamics @ covariance @ model.dynamics.T + model.innovation
+            for c in channels:
+                along = covariance @ model.loadings[c]
+                covariance -= np.outer(along, along) / (model.loadings[c] @ along + noise[c])
+        return covariance
+
+    slow = []
+    for _ in range(4):
+        spread = np.einsum("cl,lm,cm->c", model.loadings, settled(slow), model.loadings) / noise
+        slow.append(int(np.argmax(np.where(np.isin(np.arange(9), slow), -1, spread))))
+    fast = ranking.by_information(data, Groups.by_wire(np.arange(9)), 4)
+    assert fast.tolist() == slow
+    assert set(slow[:3]) == {1, 4, 6}
 
 
 def test_greedy_elimination_equals_regression_done_anew():

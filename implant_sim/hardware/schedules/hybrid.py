@@ -42,8 +42,8 @@ class Hybrid(Budgeted):
     always_share: Fraction | None = Field(None, gt=0, lt=1)
     """Of the budget, so large a share is always on: rounded, at least one channel, and one for the
     others."""
-    order: Literal["random", "rate", "greedy"] = "random"
-    """As of static_subset; the last two rank on calibration data, which are charged."""
+    order: ranking.Order = "random"
+    """As of static_subset; all but random rank on calibration data, which are charged."""
     rest: Literal["round_robin", "random_subset", "weighted"] = "round_robin"
     """How the others take turns. Weighted: in proportion to the variance of their spikes, as
     calibration data have it, each at least a quarter as often as if all were alike."""
@@ -109,10 +109,6 @@ class Hybrid(Budgeted):
         return Plan(sampled, self.calibration.every_s, told_bit) if told_bit else Plan(sampled)
 
     def _choose(self, view: View, n: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
-        groups = view.groups
         if self.always is not None:
             return checked_channels(self.always, view, "always")
-        if self.order == "random":
-            return np.flatnonzero(draw_subsets(1, groups, n, rng)[0])
-        rank = ranking.by_rate if self.order == "rate" else ranking.greedy
-        return rank(view.calibrate(), groups, n)
+        return ranking.choose(self.order, view, n, rng)

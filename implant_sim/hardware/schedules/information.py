@@ -13,12 +13,11 @@ from typing_extensions import override
 from implant_sim.hardware.kernels import choosing
 from implant_sim.hardware.schedules.adaptive import Turns, in_steps
 from implant_sim.hardware.schedules.base import Adaptive, Groups, Policy, View
-from implant_sim.hardware.schedules.linear_model import LinearModel, fit_linear_model
+from implant_sim.hardware.schedules.linear_model import USUAL_SIZE, LinearModel, fit_linear_model
 from sbtt_models.units import Fraction
 
 __all__ = ["Information"]
 
-_USUAL_SIZE = 8
 _LEAST_RATE = 0.2  # of a channel's mean: a linear model knows no rate below zero
 _MODEL_BIT = 16.0  # of each number of the model, sent to the implant
 
@@ -58,7 +57,7 @@ class Information(Adaptive):
     @override
     def policy(self, view: View, k: int, rng: np.random.Generator) -> Policy:
         data = in_steps(view.calibrate(), view.step_s)
-        model = fit_linear_model(data, self.size or min(_USUAL_SIZE, view.n_channels))
+        model = fit_linear_model(data, self.size or min(USUAL_SIZE, view.n_channels))
         starts = np.zeros(view.n_steps + 1, dtype=np.bool_)
         if view.trial_steps is not None:
             starts[np.cumsum(view.trial_steps)] = True

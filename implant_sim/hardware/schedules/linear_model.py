@@ -10,7 +10,10 @@ from jaxtyping import Bool, Float
 from implant_sim.hardware.schedules.adaptive import InSteps
 from sbtt_models.errors import SpecError
 
-__all__ = ["LinearModel", "fit_linear_model"]
+__all__ = ["USUAL_SIZE", "LinearModel", "fit_linear_model"]
+
+USUAL_SIZE = 8
+"""Latent dimensions, unless said otherwise."""
 
 _LEAST_SHARE = 1e-3  # of the variance within a step, so that a state can be scaled to 1
 _LEAST_VARIANCE = 1e-6  # along an axis, in units of Poisson noise

@@ -1,21 +1,58 @@
-"""Rank channels on calibration data: by rate, or by what they add to a linear prediction."""
+"""Choose channels to stay on: at random, or by what calibration data say of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from implant_sim.hardware.schedules.view import Calibration, Groups
+from implant_sim.hardware.schedules.adaptive import in_steps
+from implant_sim.hardware.schedules.linear_model import USUAL_SIZE, LinearModel, fit_linear_model
+from implant_sim.hardware.schedules.random_subset import draw_subsets
+from implant_sim.hardware.schedules.view import Calibration, Groups, View
 
-__all__ = ["by_rate", "greedy"]
+__all__ = ["Order", "by_information", "by_rate", "choose", "greedy"]
+
+Order = Literal["random", "rate", "greedy", "information"]
 
 _WINDOW_S = 0.1  # spikes are summed over so long: single bins are nearly all zero
 _LAGS = 3  # windows back from the bin, 0.3 s in all
 _COMPONENTS = 5  # of the population, where there is no behaviour
 _RIDGE = 1e-3  # of each standardised feature's energy
+_FORGOTTEN = 1e-9  # of what a state was, after so many steps
+
+Rank = Callable[[Calibration, Groups, int], Int[np.ndarray, " chosen"]]
+
+
+def choose(
+    order: Order, view: View, k: int, rng: np.random.Generator
+) -> Int[np.ndarray, " chosen"]:
+    """Choose k channels to stay on, at most one of a group.
+
+    Parameters
+    ----------
+    order : Order
+        At random, or the ranking of calibration data by this name.
+    view : View
+        Channels, wires and calibration data.
+    k : int
+        Channels.
+    rng : numpy.random.Generator
+        Of the random choice.
+
+    Raises
+    ------
+    SpecError
+        For calibration data that do not suit the ranking.
+    """
+    ranks: dict[str, Rank] = {"rate": by_rate, "greedy": greedy, "information": by_information}
+    if order == "random":
+        return np.flatnonzero(draw_subsets(1, view.groups, k, rng)[0])
+    return ranks[order](view.calibrate(), view.groups, k)
 
 
 def by_rate(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
@@ -29,6 +66,58 @@ def by_rate(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chos
             chosen.append(int(channel))
             taken[groups.of[channel]] = True
     return np.array(chosen)
+
+
+def by_information(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
+    r"""Take the channel that lowers the entropy of the population's state most, k times.
+
+    A linear Gaussian model of the population is fitted as the schedule ``information`` fits it.
+    With the channels chosen so far sampled in every bin, the state has in the long run the
+    covariance `P`; the next channel is that of the largest :math:`C_c P C_c^T / r_c`, its share of
+    the state's variance over its own noise: the same greedy rule, for a choice that stays.
+    Behaviour is not looked at. Ties, as of silent channels, go to the lower number.
+
+    Returns
+    -------
+    numpy.ndarray
+        k channels, in order of choice.
+    """
+    model = fit_linear_model(in_steps(data, data.bin_s), min(USUAL_SIZE, data.counts.shape[2]))
+    noise = model.noise_ratio * np.where(model.mean > 0, model.mean, 1.0)
+    told = model.loadings / np.sqrt(noise)[:, None]
+    information = np.zeros((told.shape[1], told.shape[1]))
+    free = np.ones(len(told), dtype=np.bool_)
+    chosen: list[int] = []
+    for _ in range(k):
+        gains = ((told @ _settled(model, information)) * told).sum(axis=1)
+        best = int(np.argmax(np.where(free, gains, -np.inf)))
+        chosen.append(best)
+        free[groups.of == groups.of[best]] = False
+        information += np.outer(told[best], told[best])
+    return np.array(chosen)
+
+
+def _settled(
+    model: LinearModel, information: Float[np.ndarray, "latent latent"]
+) -> Float[np.ndarray, "latent latent"]:
+    """A filter's covariance in the long run, with so much information in every step.
+
+    Doubling: each round looks twice as many steps back [1]_.
+
+    References
+    ----------
+    .. [1] B. D. O. Anderson, "Second-order convergent algorithms for the steady-state Riccati
+       equation", Int. J. Control 28, 1978.
+    """
+    one = np.eye(len(information))
+    remembers, told, ahead = model.dynamics.T, information, model.innovation
+    while np.abs(remembers).max() > _FORGOTTEN:
+        passed = np.linalg.solve(one + told @ ahead, np.hstack([remembers, told @ remembers.T]))
+        kept, learnt = np.hsplit(passed, 2)
+        ahead = ahead + remembers.T @ ahead @ kept
+        told = told + remembers @ learnt
+        remembers = remembers @ kept
+    return np.linalg.solve(one + ahead @ information, ahead)
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from implant_sim.hardware.schedules import ranking
 from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Plan, View
-from implant_sim.hardware.schedules.random_subset import draw_subsets
 from implant_sim.hardware.schedules.wires import checked_channels, refuse_fixed_order
 
 __all__ = ["StaticSubset"]
@@ -21,13 +20,14 @@ class StaticSubset(Budgeted):
     """The same channels in every bin.
 
     `rate` takes the most active ones, `greedy` those that together predict behaviour best (or the
-    population's own leading components, where there is no behaviour). Both rank on training and
+    population's own leading components, where there is no behaviour), `information` those that
+    tell most of the population's state, under a linear model of it. All three rank on training and
     validation trials only, and those are charged as calibration.
     """
 
     kind: Literal["static_subset"] = "static_subset"
     moves: ClassVar[bool] = False
-    order: Literal["random", "rate", "greedy"] = "random"
+    order: ranking.Order = "random"
     channels: tuple[NonNegativeInt, ...] | None = Field(None, min_length=1)
     """These channels and no others, instead of order and budget."""
     calibration: CalibrationRule = CalibrationRule()
@@ -66,7 +66,4 @@ class StaticSubset(Budgeted):
     def _choose(self, view: View, k: int, rng: np.random.Generator) -> Int[np.ndarray, " chosen"]:
         if self.channels is not None:
             return checked_channels(self.channels, view, "channels")
-        if self.order == "random":
-            return np.flatnonzero(draw_subsets(1, view.groups, k, rng)[0])
-        rank = ranking.by_rate if self.order == "rate" else ranking.greedy
-        return rank(view.calibrate(), view.groups, k)
+        return ranking.choose(self.order, view, k, rng)
