@@ -45,7 +45,7 @@ SCHEDULES = {
     "hybrid, three quarters, random": "three quarters on the best channels, random rotation",
     "hybrid, three quarters, weighted": "three quarters on the best channels, weighted rotation",
     "hybrid, half, weighted, most telling": "half on the most telling, weighted rotation",
-    "hybrid, three quarters, weighted, most telling": "three quarters on the most telling, weighted",
+    "hybrid, three quarters, weighted, most telling": "three quarters on the most telling",
 }
 COLOURS = dict(
     zip(DECODERS, ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000"), strict=True)
