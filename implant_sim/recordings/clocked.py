@@ -31,8 +31,7 @@ def events_table(scope: Scope, spec: EventsField, bin_s: float) -> Table:
         For times that are not finite, channels out of range, trials shorter than a bin.
     """
     where = scope.where(spec.time)
-    times = clock_s(scope, spec.time, spec.clock_hz).ravel()
-    channels, n_channels = _channels(scope, spec, times.size)
+    times, channels, n_channels = _spikes(scope, spec)
     order = np.argsort(times, kind="stable")
     times, channels = times[order], channels[order]
     starts_s, stops_s, continuous = _bounds(scope, spec, times)
@@ -53,6 +52,25 @@ def events_table(scope: Scope, spec: EventsField, bin_s: float) -> Table:
     ])  # fmt: skip
     rows = Rows(ends - np.array(sizes), ends, int(ends[-1]), continuous)
     return Table(as_counts(counts, where), rows, starts_s=starts_s)
+
+
+def _spikes(
+    scope: Scope, spec: EventsField
+) -> tuple[Float[np.ndarray, " spike"], Int[np.ndarray, " spike"], int]:
+    """Time and channel of each spike, and how many channels there are."""
+    names = scope.matching(spec.time)
+    if not names:
+        times = clock_s(scope, spec.time, spec.clock_hz).ravel()
+        return times, *_channels(scope, spec, times.size)
+    if spec.unit is not None or spec.per_unit is not None or spec.n_channels is not None:
+        raise DataError(
+            f"{scope.where(spec.time)}: names {len(names)} data sets, each of one channel; leave "
+            "out events.unit, per_unit and n_channels"
+        )
+    found = [clock_s(scope, name, spec.clock_hz).ravel() for name in names]
+    channels = np.repeat(np.arange(len(names)), [times.size for times in found])
+    check_size((channels.size,), 8, scope.where(spec.time))
+    return np.concatenate(found), channels, len(names)
 
 
 def _channels(

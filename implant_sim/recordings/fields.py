@@ -108,7 +108,8 @@ class EventsField(Spec):
     """Spike times instead of counts."""
 
     time: str
-    """Data set with the time of each spike."""
+    """Data set with the time of each spike; or a pattern such as ``units/*/times``, which names a
+    data set for each channel."""
     unit: str | None = None
     """Data set with the channel of each spike, counted from 0; without it, one channel."""
     labels: bool = False
@@ -116,7 +117,8 @@ class EventsField(Spec):
     ascending order, are channels 0, 1, ..."""
     per_unit: str | None = None
     """Data set with the number of spikes of each channel, whose times follow one another; instead
-    of `unit`. Of a MATLAB cell array ``spikes`` it is ``spikes/count``."""
+    of `unit`. Of a cell array (MATLAB) or rows of unequal length (HDF5) ``spikes`` it is
+    ``spikes/count``."""
     clock_hz: Hertz = Field(1.0, alias="clock", gt=0)
     """Ticks of `time` in a second; 1 where times are in seconds."""
     trial_clock_hz: Hertz | None = Field(None, alias="trial_clock", gt=0)

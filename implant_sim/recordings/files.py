@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from typing_extensions import override
 
 from implant_sim.recordings.assemble import check_size
 from implant_sim.recordings.opening import opening, plain, reading
+from implant_sim.recordings.ragged import SUFFIXES, base_of, joined
 from sbtt_models.errors import DataError
 
-__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "near"]
+__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "natural", "near"]
 
 _MAX_LINKS = 8
 
@@ -37,6 +39,17 @@ def near(name: str, known: list[str]) -> str:
         f" and {len(known) - 20} more" if len(known) > 20 else ""
     )
     return f"{hint}{'It' if hint else 'it'} holds: {shown}"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key of names: numbers in them by their value.
+
+    Examples
+    --------
+    >>> sorted(["unit10", "unit9"], key=natural)
+    ['unit9', 'unit10']
+    """
+    return [(int(n or 0), text) for text, n in re.findall(r"(\D*)(\d{0,18})", name)]
 
 
 def find(path: Path, root: Path) -> Path:
@@ -172,7 +185,8 @@ class Hdf5File(ArrayFile):
 
         def note(name: str | bytes, item: object) -> None:
             if isinstance(item, h5py.Dataset):  # a damaged name arrives as bytes
-                found.append(name if isinstance(name, str) else name.decode("utf-8", "replace"))
+                name = name if isinstance(name, str) else name.decode("utf-8", "replace")
+                found.extend([name, *(name + s for s in SUFFIXES if self._is_ragged(item))])
 
         with reading(self.name):
             self._file.visititems(note)
@@ -181,7 +195,25 @@ class Hdf5File(ArrayFile):
     @override
     def has(self, name: str) -> bool:
         with reading(self.where(name)):
-            return isinstance(self._follow(name), h5py.Dataset)
+            if isinstance(self._follow(name), h5py.Dataset):
+                return True
+            base, suffix = base_of(name)
+            item = self._follow(base) if suffix else None
+            return isinstance(item, h5py.Dataset) and self._is_ragged(item)
+
+    def _is_ragged(self, item: h5py.Dataset) -> bool:
+        """Whether it holds rows of numbers, each of its own length."""
+        row = h5py.check_vlen_dtype(item.dtype)
+        return isinstance(row, np.dtype) and row.kind in "biuf"
+
+    def _cells(self, item: h5py.Dataset, name: str) -> list[Shaped[np.ndarray, "..."]]:
+        """Rows of a ragged data set, read one by one: their sizes are not known before."""
+        total, rows = 0, []
+        for at in np.ndindex(item.shape or ()):
+            rows.append(np.asarray(item[at]))
+            total += rows[-1].size
+            check_size((total,), 8, self.where(name))
+        return rows
 
     def _follow(self, name: str) -> h5py.Dataset | h5py.Group | None:
         """Walk link by link, so that no link leads out of the file unseen."""
@@ -206,8 +238,11 @@ class Hdf5File(ArrayFile):
 
     @override
     def _get(self, name: str) -> Shaped[np.ndarray, "..."] | None:
-        item = self._follow(name)
+        item, part = self._follow(name), ""
         if not isinstance(item, h5py.Dataset):
+            base, part = base_of(name)
+            item = self._follow(base) if part else None
+        if not isinstance(item, h5py.Dataset) or (part and not self._is_ragged(item)):
             return None
         if item.is_virtual or item.external:
             raise DataError(
@@ -217,6 +252,8 @@ class Hdf5File(ArrayFile):
         if item.shape is None:
             raise DataError(f"{self.where(name)}: is empty")
         check_size(item.shape, item.dtype.itemsize, self.where(name))
+        if self._is_ragged(item):
+            return joined(self._cells(item, name), self.where(name))[part]
         return np.asarray(item[()])
 
     @override
@@ -231,7 +268,7 @@ class Hdf5File(ArrayFile):
     def outline(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
         with reading(self.where(name)):
             item = self._follow(name)
-        if not isinstance(item, h5py.Dataset) or item.shape is None:
+        if not isinstance(item, h5py.Dataset) or item.shape is None or self._is_ragged(item):
             return super().outline(name)
         return item.shape, item.dtype
 

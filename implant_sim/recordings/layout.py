@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from implant_sim.recordings import attached
 from implant_sim.recordings.assemble import Draft, Piece, assemble
 from implant_sim.recordings.clocked import events_table
 from implant_sim.recordings.fields import Layout, Scan
-from implant_sim.recordings.files import ArrayFile, digest, find, near
+from implant_sim.recordings.files import ArrayFile, digest, find, natural, near
 from implant_sim.recordings.scanning import bin_in_frame, scanned
 from implant_sim.recordings.scope import Scope
 from implant_sim.recordings.tables import counts_table
@@ -147,12 +146,8 @@ def _groups(wanted: str | tuple[str, ...], file: ArrayFile) -> list[str]:
         level = [p for p in parents if p.count("/") == depth and fnmatch.fnmatchcase(p, pattern)]
         if not level:
             raise DataError(f"{file.name}: no group {pattern!r}; {near(pattern, sorted(parents))}")
-        chosen += sorted(level, key=_natural)
+        chosen += sorted(level, key=natural)
     return list(dict.fromkeys(chosen))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(n or 0), text) for text, n in re.findall(r"(\D*)(\d{0,18})", name)]
 
 
 def _pieces(

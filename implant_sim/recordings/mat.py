@@ -21,6 +21,7 @@ from implant_sim.recordings.assemble import check_size
 from implant_sim.recordings.files import ArrayFile, Hdf5File
 from implant_sim.recordings.layout import LayoutSource
 from implant_sim.recordings.opening import opening, reading
+from implant_sim.recordings.ragged import joined
 from sbtt_models.errors import DataError, LimitError
 
 __all__ = ["MatSource", "open_mat"]
@@ -47,30 +48,6 @@ def open_mat(path: Path) -> ArrayFile:
     with reading(path.name):
         modern = h5py.is_hdf5(path)
     return _ModernMat(path) if modern else _OldMat(path)
-
-
-def _joined(cells: list[_Array], where: str) -> dict[str, _Array]:
-    """One table of the matrices of all trials, its starts and lengths."""
-    counts = np.array([cell.size for cell in cells])
-    cells = [cell for cell in cells if cell.size]
-    if not cells or any(cell.dtype.kind not in "biuf" or cell.ndim != 2 for cell in cells):
-        raise DataError(f"{where}: is a cell array that does not hold one matrix for each trial")
-    shapes = np.array([cell.shape for cell in cells])
-    varies = (shapes != shapes[0]).any(axis=0)
-    if varies.all():
-        raise DataError(
-            f"{where}: cells of {cells[0].shape} and other shapes; one dimension (channels) must "
-            "be the same in all trials"
-        )
-    axis = int(varies.argmax())  # the first where none varies
-    check_size((int(shapes.prod(axis=1).sum()),), 8, where)
-    lengths = shapes[:, axis]
-    return {
-        "": np.concatenate(cells, axis=axis),
-        "/start": np.cumsum(lengths) - lengths,
-        "/length": lengths,
-        "/count": counts,
-    }
 
 
 def _vector(array: _Array) -> _Array:
@@ -113,17 +90,14 @@ class _OldMat(ArrayFile):
 
     def _add_cells(self, name: str, cells: list[Any]) -> None:
         arrays = [cell for cell in cells if isinstance(cell, np.ndarray)]
-        if arrays and all(a.size == 1 and a.dtype.kind in "biuf" for a in arrays):
-            self._arrays[name] = np.array([a.ravel()[0] for a in arrays])
-            return
         if arrays and all(a.dtype.kind in "SU" for a in arrays):
             self._arrays[name] = np.array(["".join(map(str, a.ravel())) for a in arrays])
             return
         try:
-            joined = _joined(arrays, self.where(name))
+            table = joined(arrays, self.where(name))
         except (DataError, LimitError):
             return  # a cell array of something else; an error only if it is asked for
-        self._arrays |= {f"{name}{suffix}": array for suffix, array in joined.items()}
+        self._arrays |= {f"{name}{suffix}": array for suffix, array in table.items()}
 
     @override
     def names(self) -> list[str]:
@@ -151,25 +125,21 @@ class _ModernMat(Hdf5File):
         return [name for name in super().names() if not name.startswith("#")]
 
     @override
-    def has(self, name: str) -> bool:
-        return super().has(name) or super().has(_cell_of(name)[0])
+    def _is_ragged(self, item: h5py.Dataset) -> bool:
+        return h5py.check_ref_dtype(item.dtype) is not None
+
+    @override
+    def _cells(self, item: h5py.Dataset, name: str) -> list[_Array]:
+        return [self._referred(ref, name) for ref in item[()].T.ravel(order="F")]
 
     @override
     def _get(self, name: str) -> _Array | None:
-        array = super()._get(name)
-        if array is not None and array.dtype.kind != "O":
-            item = self._file[name]
-            if item.attrs.get("MATLAB_empty"):
-                raise DataError(f"{self.where(name)}: is empty")
-            return _vector(array.T)
-        base, suffix = _cell_of(name)
-        cells = array if array is not None else super()._get(base) if suffix else None
-        if cells is None or cells.dtype.kind != "O":
-            return None
-        found = [self._referred(ref, name) for ref in cells.T.ravel(order="F")]
-        if all(cell.size == 1 for cell in found):
-            return np.array([cell.ravel()[0] for cell in found])
-        return _joined(found, self.where(base))[suffix if array is None else ""]
+        array, item = super()._get(name), self._follow(name)
+        if array is None or not isinstance(item, h5py.Dataset) or self._is_ragged(item):
+            return array  # cells were turned one by one
+        if item.attrs.get("MATLAB_empty"):
+            raise DataError(f"{self.where(name)}: is empty")
+        return _vector(array.T)
 
     def _referred(self, reference: object, name: str) -> _Array:
         item = self._file[reference] if isinstance(reference, h5py.Reference) else None
@@ -179,11 +149,3 @@ class _ModernMat(Hdf5File):
             return np.empty((0, 0))  # what it stores is its shape
         check_size(item.shape or (), item.dtype.itemsize, self.where(name))
         return np.asarray(item[()]).T
-
-
-def _cell_of(name: str) -> tuple[str, str]:
-    """Cell array that ``name/start``, ``name/length`` or ``name/count`` belongs to."""
-    for suffix in ("/start", "/length", "/count"):
-        if name.endswith(suffix):
-            return name.removesuffix(suffix), suffix
-    return name, ""

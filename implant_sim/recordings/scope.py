@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Bool, Float, Float32, Int32, Shaped
 from implant_sim.recordings.base import MAX_BIN_S
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.fields import Layout
-from implant_sim.recordings.files import ArrayFile
+from implant_sim.recordings.files import ArrayFile, natural
 from sbtt_models.errors import DataError
 
 __all__ = ["Scope", "Table"]
@@ -46,6 +47,22 @@ class Scope:
     def numbers(self, name: str) -> Shaped[np.ndarray, "..."]:
         """Read a data set of numbers; see `ArrayFile.numbers`."""
         return self.file.numbers(self.at(name))
+
+    def matching(self, pattern: str) -> list[str]:
+        """Data sets that a pattern such as ``units/*/times`` names, in natural order.
+
+        Empty for what is no pattern, or the name of a data set.
+        """
+        if not any(mark in pattern for mark in "*?[") or self.file.has(self.at(pattern)):
+            return []
+        wanted = self.at(pattern)
+        depth = wanted.count("/")
+        found = [
+            name
+            for name in self.file.names()
+            if name.count("/") == depth and fnmatch.fnmatchcase(name, wanted)
+        ]
+        return [f"/{name}" for name in sorted(found, key=natural)]
 
     def where(self, name: str) -> str:
         """File and data set, for errors."""

@@ -110,6 +110,27 @@ def test_cells_of_spike_times_are_units_and_silent_ones_stay(root):
         load(root, {"time": "spikes", "clock": "30 kHz"}, kind="mat", path="old.mat")
 
 
+def test_rows_and_data_sets_of_units_read_the_same(root):
+    with h5py.File(root / "a.h5", "w") as file:
+        rows = file.create_dataset("spikes", (N_UNITS,), h5py.vlen_dtype(np.int64))
+        for unit, ticks in enumerate(BY_UNIT):
+            rows[unit] = ticks
+            file[f"units/u{9 + unit}/ticks"] = ticks  # u9, u10, ...
+        for name in ("start", "stop", "v", "t"):
+            file[name] = BASE[name]
+    clocks = {"clock": "30 kHz", "trial_clock": 1}
+    for events in ({"time": "spikes", "per_unit": "spikes/count"}, {"time": "units/*/ticks"}):
+        other = load(root, events | clocks, kind="hdf5", path="a.h5")
+        assert np.array_equal(other.counts, load(root).counts)
+    for wrong, says in (
+        ({"time": "spikes"}, "is a cell array"),
+        ({"time": "units/*/ticks", "unit": "spikes"}, "names 4 data sets, each of one channel"),
+        ({"time": "units/*/time"}, "no data set 'units/\\*/time'; did you mean 'units/u9/ticks'"),
+    ):
+        with pytest.raises(DataError, match=says):
+            load(root, wrong | clocks, kind="hdf5", path="a.h5")
+
+
 @pytest.mark.parametrize(
     ("events", "behaviour", "says"),
     [
