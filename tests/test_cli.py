@@ -51,6 +51,27 @@ def scenario(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("search", "code", "told"),
+    [
+        ({"constraints": ["heat_k < 1 nK"]}, 2, "4 x not heat_k < 1 nK"),
+        ({"constraints": ["rate_r2 > 2"]}, 2, "4 x not rate_r2 > 2"),
+        ({"objectives": {"psth_r2": "max"}}, 2, "4 x psth_r2 has no value here"),
+        ({}, 0, "front of 4 points looked at (4 ok)"),
+        ({"pruning": {"after": 1}}, 0, " pruned"),
+    ],
+)
+def test_a_search_that_finds_nothing_says_why(run, tmp_path, monkeypatch, search, code, told):
+    monkeypatch.setattr(pipeline, "simulate", study_fakes.better_dense)
+    usual = {"space": {"schedule.bandwidth": [1, 2, 3, 4]}, "objectives": {"rate_r2": "max"}}
+    sampler = {"kind": "random", "seed": 1, "batch": 1}
+    tree = study_fakes.tiny(search=usual | {"sampler": sampler} | search, repeats=2)
+    (tmp_path / "s.yaml").write_text(json.dumps(tree))
+    got, out, _ = run("run", "s.yaml")
+    assert got == code, out
+    assert told in out
+
+
+@pytest.mark.parametrize(
     ("bandwidths", "code"), [((5, 6), 0), ((5, 2), 4), ((2,), 1), ((4, 2), 1), ((3,), 2)]
 )
 def test_exit_status_says_how_the_points_went(run, scenario, bandwidths, code):

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -142,28 +143,32 @@ SPACE = {
     "schedule.bandwidth": {"from": 1, "to": 29},
 }
 FEW, MANY = 500, 2500
+SAMPLERS = {"random": (FEW, MANY), "nsga2": (100, 500), "tpe": (100, 300)}
+"""How many points; tpe thinks the longer the more it knows."""
 
 
 def search(place: Path) -> None:
-    """Hardware alone, drawn at random: what two thousand more points take."""
+    """Hardware alone: what some more points take."""
     from implant_sim.study import coordinate as c
     from implant_sim.study.load import load
 
-    def took(turn: int, points: int) -> float:
+    def took(kind: str, turn: int, points: int) -> float:
         asked = {
             "space": SPACE,
             "objectives": {"power_w": "min", "sampled_fraction": "max"},
             "constraints": ["heat_k < 1"],
-            "sampler": {"kind": "random"},
+            "sampler": {"kind": kind},
             "budget": {"points": points},
         }
         loaded = load("quickstart", {"sweep": None, "search": asked})
         begun = time.perf_counter()
-        table = c.coordinate(loaded, place / f"s{turn}-{points}", quick, c.Options())
+        out = place / f"s{kind}{turn}-{points}"
+        table = c.coordinate(loaded, out, quick, c.Options())
         assert len(table) == points
         return time.perf_counter() - begun
 
-    _more("a search, kept, and its tables", took)
+    for kind, sizes in SAMPLERS.items():
+        _more(f"a search by {kind}, kept, and its tables", partial(took, kind), *sizes)
 
 
 def sweep(place: Path) -> None:
@@ -180,11 +185,12 @@ def sweep(place: Path) -> None:
     _more("a sweep, printed as JSON", took)
 
 
-def _more(title: str, took: Callable[[int, int], float]) -> None:
-    took(0, FEW)  # compiles and loads
-    each = [took(turn, MANY) - took(turn, FEW) for turn in (1, 2, 3)]
-    speeds = [(MANY - FEW) / seconds for seconds in sorted(each)]
-    print(f"hardware alone, {title}: {', '.join(f'{s:.0f}' for s in speeds)} more points a second")
+def _more(title: str, took: Callable[[int, int], float], few: int = FEW, many: int = MANY) -> None:
+    took(0, few)  # compiles and loads
+    each = [took(turn, many) - took(turn, few) for turn in (1, 2, 3)]
+    speeds = [(many - few) / seconds for seconds in sorted(each)]
+    print(f"hardware alone, {title}: {', '.join(f'{s:.0f}' for s in speeds)} points a second "
+          f"(from {few:,} to {many:,})")  # fmt: skip
 
 
 def start(place: Path) -> None:

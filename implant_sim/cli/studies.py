@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +22,7 @@ from implant_sim.cli.command import (
     app,
     faults_told,
 )
+from implant_sim.cli.dry_run import print_plan
 from implant_sim.cli.terminal_search import found, print_answer, print_found
 
 if TYPE_CHECKING:
@@ -74,10 +75,11 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
         terminal.print_skipped(study.skipped)
         folder = out or Path("runs") / study.name
         if dry_run:
-            _dry_run(study, folder, jobs, as_json)
+            print_plan(study, folder, jobs, as_json)
             return
         results = _run(study, folder, (device, jobs, fresh), (engine, address, gpus))
-        code = _exit_code(_failing(study, results))
+        told = found(folder) if study.space is not None else {}
+        code = _exit_code(_failing(study, results, told.get("search", {})))
         page = _build_report(folder)
         if as_json:
             terminal.print_json(
@@ -87,7 +89,7 @@ def run(  # noqa: PLR0913 - one argument for each option of the command
                     "exit": code,
                     "results": terminal.rows(results),
                 }
-                | found(folder)
+                | told
             )
         else:
             terminal.print_results(results, study.axes)
@@ -242,12 +244,16 @@ def _run(
     return coordinate(study, folder, simulate, Options(*how, Choice(*who)), reprice)
 
 
-def _failing(study: Study, results: pd.DataFrame) -> list[str]:
-    """The statuses; a search looks at designs that will not do, which is no failure of it."""
+def _failing(study: Study, results: pd.DataFrame, told: Mapping[str, Any]) -> list[str]:
+    """The statuses; a search looks at designs that will not do, which is no failure of it.
+
+    Unless none will do: then the scenario asks for what there is not.
+    """
     statuses = [str(status) for status in results["status"]]
     if study.space is None or "ok" not in statuses:
         return statuses
-    return [status for status in statuses if status != "infeasible"]
+    left = [status for status in statuses if status not in ("infeasible", "pruned")]
+    return left if told.get("front") else ["infeasible", *(s for s in left if s != "ok")]
 
 
 def _exit_code(statuses: Sequence[str]) -> int:
@@ -256,36 +262,6 @@ def _exit_code(statuses: Sequence[str]) -> int:
     if any(status == "ok" for status in statuses):
         return PARTIAL
     return INVALID if set(statuses) == {"infeasible"} else FAILED
-
-
-def _dry_run(study: Study, folder: Path, jobs: int | None, as_json: bool) -> None:
-    from implant_sim.study import limits
-    from implant_sim.study.engines.base import default_jobs
-    from implant_sim.study.sweep import axes_text
-
-    need = limits.predict(study)
-    threads = max(point.scenario.training.threads for point in study.points)
-    workers = limits.jobs_that_fit(need, jobs or default_jobs(threads))
-    limits.refuse_disk(need, folder)
-    if as_json:
-        points = [{"point": p.index, "axes": p.axes} for p in study.points]
-        plan = {"runs": need.runs, "repeats": need.repeats, "jobs": workers, "out": str(folder)}
-        plan["skipped"] = len(study.skipped)
-        terminal.print_json(
-            plan
-            | {"memory_b": workers * need.memory_b, "disk_b": need.disk_b}
-            | {"training_s": need.training_s / workers, "points": points}
-        )
-        return
-    took_s = need.training_s / workers
-    for point in () if study.space else study.points:
-        terminal.say(f"point {point.index}: {axes_text(point.axes) or study.name}")
-    terminal.say(
-        f"{need.points} points x {need.repeats} repeats = {need.runs} runs, {workers} at a time; "
-        f"about {workers * need.memory_b / 1e9:.1f} GB of memory and {need.disk_b / 1e6:.0f} MB "
-        f"of disk in {folder}"
-        + (f"; roughly {terminal.duration(took_s)} of training" if took_s else "")
-    )
 
 
 def _build_report(folder: Path) -> Path:

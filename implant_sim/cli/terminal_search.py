@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from implant_sim.cli.terminal import cell, print_table, say
 __all__ = ["found", "print_answer", "print_found"]
 
 _OWN = "margin >= 0"
+_SHOWN = 5
+"""Reasons that are told where a search finds nothing."""
 
 
 def found(folder: Path) -> dict[str, Any]:
@@ -35,8 +38,18 @@ def print_found(folder: Path) -> None:
     say(f"front of {len(told.get('points', []))} points looked at ({_states(told)}):")
     if front:
         print_table(list(front[0]), front)
+    else:
+        _print_reasons(told.get("points", []))
     for best in told.get("designs", ()):
         say(f"best with {best['target']}: point {best['point']}, {folder / best['file']}")
+
+
+def _print_reasons(points: Sequence[Mapping[str, Any]]) -> None:
+    """Why no design will do."""
+    say("  none keeps all conditions:")
+    reasons = Counter(str(p.get("reason") or p["state"]).split("\n", 1)[0] for p in points)
+    for reason, n in reasons.most_common(_SHOWN):
+        say(f"  {n} x {reason}")
 
 
 def print_answer(answer: Mapping[str, Any]) -> None:

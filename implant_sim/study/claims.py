@@ -38,14 +38,14 @@ class Owner:
     """Name of the machine and of its current boot."""
     pid: int
     begun: float
-    """When the process began, since numbers of processes are used again."""
+    """When the process began, since numbers of processes are used again; see `_begun`. [s]"""
     study: str
     """Digest of the scenario it runs."""
 
     @classmethod
     def here(cls, study: str) -> Owner:
         """The process that asks."""
-        return cls(_host(), os.getpid(), psutil.Process().create_time(), study)
+        return cls(_host(), os.getpid(), _begun(os.getpid()), study)
 
     @property
     def title(self) -> str:
@@ -163,11 +163,20 @@ def _host() -> str:
     return f"{platform.node()}/{boot}"
 
 
+def _begun(pid: int) -> float:
+    """When a process began, by a clock that nobody sets: since the start of the machine. [s]
+
+    psutil adds the time at which the machine started, which moves when its clock is set.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return psutil.Process(pid).create_time()
+
+
 def _runs(owner: Owner) -> bool:
     try:
-        process = psutil.Process(owner.pid)
-        return abs(process.create_time() - owner.begun) < 1.0 and (
-            process.status() != psutil.STATUS_ZOMBIE
-        )
+        status = psutil.Process(owner.pid).status()
+        return abs(_begun(owner.pid) - owner.begun) < 1.0 and status != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

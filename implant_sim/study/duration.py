@@ -1,11 +1,16 @@
-"""How long a training takes, roughly: enough to tell minutes from days before it is begun."""
+"""How long a run takes, roughly: enough to tell minutes from days before it is begun."""
 
 from __future__ import annotations
 
+from implant_sim.hardware.schedules import AnySchedule
+from implant_sim.hardware.schedules.base import Adaptive, Budgeted
+from implant_sim.hardware.schedules.hybrid import Hybrid
+from implant_sim.hardware.schedules.information import Information
+from implant_sim.recordings.base import Declared
 from sbtt_models.decoders import AnyDecoder, AugmentedLDS, TrialMixture, ZeroFilled
 from sbtt_models.decoders.base import NeuralSpec
 
-__all__ = ["epoch_s"]
+__all__ = ["choosing_s", "epoch_s"]
 
 _BIN_S = 3.3e-6
 _WEIGHT_S = 2.4e-10
@@ -14,6 +19,12 @@ Through the three steps measured in benchmarks/speed/training.md: 6.6, 12.2 and 
 this gives 6.4, 12.1 and 38."""
 _TRAINED = 0.65
 """Share of the bins that a pass over training and validation is worth."""
+_STEP_S, _SEEN_S, _GAINED_S = 25e-6, 0.15e-6, 3e-9
+"""Seconds of an adaptive choice: of each step, of each channel in it, and where information is
+gained, of each channel looked at for each place. Measured in benchmarks/engines/choosing.py."""
+_LAGGED_S, _PAIRED_S, _FREED_S = 0.05e-6, 0.2e-9, 23e-9
+"""Seconds of a greedy ranking: of each bin and channel, of each bin and pair of channels, and of
+each channel for each pair of those chosen; measured there, too."""
 _WIDTHS = ("hidden", "generator", "factors", "modes", "feedforward")
 
 
@@ -43,3 +54,34 @@ def epoch_s(decoder: AnyDecoder, n_bins: int, n_channels: int) -> float | None:
         return None
     width = sum(int(getattr(network, name, 0)) for name in _WIDTHS)
     return _TRAINED * n_bins * (_BIN_S + _WEIGHT_S * width * (width + n_channels))
+
+
+def choosing_s(schedule: AnySchedule, size: Declared) -> float:
+    """Predict the time of choosing channels, where it looks at data, within a factor of three. [s]
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Those that look at no data take no time to speak of.
+    size : Declared
+        Of the recording.
+
+    Examples
+    --------
+    >>> size = Declared(n_bins=21_150, n_channels=128, bin_s=0.02)
+    >>> round(choosing_s(Information(fraction=0.5), size), 1)
+    1.5
+    """
+    n = size.n_channels
+    if not isinstance(schedule, Budgeted):
+        return 0.0
+    k = schedule.bandwidth or (schedule.fraction or 0.5) * n  # what a power pays for is not known
+    if isinstance(schedule, Adaptive):
+        n_steps = size.n_bins * size.bin_s / (schedule.dwell_s or size.bin_s)
+        gained = _GAINED_S * n * k if isinstance(schedule, Information) else 0.0
+        return n_steps * (_STEP_S + _SEEN_S * n + gained)
+    if isinstance(schedule, Hybrid):
+        k = schedule.n_fixed(round(k))
+    if getattr(schedule, "order", "") == "greedy":
+        return size.n_bins * n * (_LAGGED_S + _PAIRED_S * n) + _FREED_S * k * k * n
+    return 0.0

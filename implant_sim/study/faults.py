@@ -104,6 +104,10 @@ def _say(
         text += nearest(str(fault["input"]), choices)
     if kind in _OF_BLOCKS:
         text = f"must be a block of keys{_list(known.inside)}"
+        if known.kinds and not known.inside:
+            text = f"must be a block of keys with its {tag!r}{_list(known.kinds)}"
+    if kind in ("list_type", "tuple_type"):
+        text = "must be a list"
     if kind == "value_error" or isinstance(node.value, dict | list):
         return node.place, printable(text)
     return node.place, f"{printable(text)}, got {_short(node.value)}"

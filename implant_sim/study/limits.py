@@ -12,7 +12,7 @@ import psutil
 from implant_sim.hardware.streaming import Need
 from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.base import Declared
-from implant_sim.study.duration import epoch_s
+from implant_sim.study.duration import choosing_s, epoch_s
 from implant_sim.study.load import Study
 from implant_sim.study.scenario import Scenario
 from sbtt_models.errors import LimitError
@@ -68,6 +68,8 @@ class Prediction:
     """Of the whole run folder. [byte]"""
     training_s: float
     """Of all runs on one core, roughly, if none stops early; of decoders trained in epochs. [s]"""
+    choosing_s: float
+    """Of all runs on one core, roughly, where channels are chosen by what the data say. [s]"""
 
     @property
     def runs(self) -> int:
@@ -86,7 +88,7 @@ def predict(study: Study) -> Prediction:
         If a recording alone is too large, or one epoch takes longer than a point may.
     """
     sizes: dict[str, Declared] = {}
-    total, finest, seconds = 0, 1, 0.0
+    total, finest, seconds, choosing = 0, 1, 0.0, 0.0
     for point in study.points:
         scenario = point.scenario
         key = scenario.recording.model_dump_json()
@@ -95,6 +97,7 @@ def predict(study: Study) -> Prediction:
         size = sizes[key]
         total += size.n_bins * size.n_channels * study.repeats
         seconds += _training_s(_begun(scenario, point.index in study.starts), size) * study.repeats
+        choosing += choosing_s(scenario.schedule, size) * study.repeats
         if dwell_s := scenario.schedule.dwell_s:
             finest = max(finest, round(size.bin_s / dwell_s))
     largest = max(size.n_bins * size.n_channels for size in sizes.values())
@@ -108,6 +111,7 @@ def predict(study: Study) -> Prediction:
         memory_b=_BASE_B + _b_per_entry(finest) * largest,
         disk_b=_DISK_B_PER_ENTRY * total * share + _DISK_B_PER_POINT * runs,
         training_s=seconds * share,
+        choosing_s=choosing * share,
     )
 
 

@@ -155,7 +155,7 @@ def _space_of(tree: Node, root: Path, first: Scenario, pairs: Mapping[str, Node]
         )
     varying = ("search", "sweep")
     bare = Node({k: v for k, v in tree.mapping.items() if k not in varying}, tree.place)
-    conditions = conditions_in(tree.mapping["search"])
+    conditions = conditions_in(tree.mapping["search"], keys)
     expander = Expander(Scenario, bare, keys, root, conditions["skip"])
     return Space(search, tuple(axes), expander, conditions["constraints"], conditions["targets"])
 

@@ -12,8 +12,10 @@ from implant_sim.study.tree import split_key
 from implant_sim.study.yaml_loader import Node, printable
 from sbtt_models.errors import SpecError
 
-__all__ = ["Faults", "axis_of", "conditions_of", "zipped"]
+__all__ = ["OWN", "Faults", "axis_of", "conditions_of", "zipped"]
 
+OWN = ("zip", "sample", "skip", "missing")
+"""Keys of a sweep that are no axes."""
 # repeats count up from the seed; a warm start joins points
 _NOT_AN_AXIS = ("name", "seed", "repeats", "sweep", "search", "warm_start")
 
@@ -79,9 +81,8 @@ def _refuse_key(key: str, node: Node, known: tuple[str, ...], what: str) -> None
     if first in _NOT_AN_AXIS:
         raise SpecError(f"{place}: {what}.{printable(key)}: {first!r} cannot be swept")
     if first not in known:
-        raise SpecError(
-            f"{place}: {what}.{printable(key)}: unknown key {first!r}{nearest(first, known)}"
-        )
+        near = nearest(first, [*known, *(OWN if what == "sweep" else ())])
+        raise SpecError(f"{place}: {what}.{printable(key)}: unknown key {first!r}{near}")
 
 
 def zipped(node: Node, known: tuple[str, ...], read: Faults) -> list[Axis | None]:
@@ -106,8 +107,10 @@ def _walking_together(block: Node, known: tuple[str, ...]) -> Axis:
     return listed(lists, block.key_place or block.place)
 
 
-def conditions_of(node: Node | None, what: str) -> tuple[Condition, ...]:
-    """Read a list of conditions.
+def conditions_of(
+    node: Node | None, what: str, check: Callable[[Condition], Condition] = lambda read: read
+) -> tuple[Condition, ...]:
+    """Read a list of conditions, and look at each with `check`.
 
     Raises
     ------
@@ -124,7 +127,7 @@ def conditions_of(node: Node | None, what: str) -> tuple[Condition, ...]:
         if not isinstance(text.value, str):
             raise SpecError(f'{text.place}: {what}: must be text, such as "a.b > 20"')
         try:
-            return parse_condition(text.value)
+            return check(parse_condition(text.value))
         except SpecError as error:
             raise SpecError(f"{text.place}: {what}: {error}") from None
 

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from implant_sim.study.axes import Axis, Choice, Label, Range, axes_text
 from implant_sim.study.expression import Condition
 from implant_sim.study.faults import describe
-from implant_sim.study.read_axes import Faults, axis_of, conditions_of, zipped
+from implant_sim.study.read_axes import OWN, Faults, axis_of, conditions_of, zipped
 from implant_sim.study.yaml_loader import Node, printable
 from sbtt_models.errors import LimitError, SpecError
 from sbtt_models.spec import Spec
@@ -33,8 +33,6 @@ __all__ = [
 
 MAX_RUNS = 10_000
 """Points times repeats of one run folder."""
-
-_OWN = ("zip", "sample", "skip", "missing")
 
 
 class Sample(Spec):
@@ -161,7 +159,7 @@ def plan_of(root: Node, known: tuple[str, ...]) -> Plan:
     for key, node in block.value.items():
         if key == "zip":
             axes += zipped(node, known, read)
-        elif key not in _OWN:
+        elif key not in OWN:
             axes.append(read(axis_of, key, node, known, "sweep", not sample))
     found = [axis for axis in axes if axis is not None]
     keys = [key for axis in found for key in axis.keys]

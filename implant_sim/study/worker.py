@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from implant_sim import files
 from implant_sim.study.beginning import Beginning
-from implant_sim.study.keys import code_digest
+from implant_sim.study.keys import code_digest, point_key
 from implant_sim.study.reuse import Reprice
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import FINAL, Entry, Outcome, RunFolder
@@ -53,7 +53,8 @@ def work(job: Job, report: Callable[[float], None]) -> str:
     Raises
     ------
     SimError
-        If this worker has other code than the coordinator.
+        If this worker has other code than the coordinator, or the data have changed since the
+        point was named.
     """
     folder = RunFolder(job.folder)
     if (kept := folder.result(job.entry.key, verify=True)) is not None:
@@ -63,6 +64,7 @@ def work(job: Job, report: Callable[[float], None]) -> str:
             f"the worker on {platform.node()} runs other code than the coordinator; install the "
             "same version there and start its workers again"
         )
+    _refuse_changed(job)
     base = _base_row(job)
     training = folder.training(job.entry.key)
     arguments = (job.scenario, job.entry.repeat, job.root, job.device, report, training)
@@ -76,10 +78,20 @@ def work(job: Job, report: Callable[[float], None]) -> str:
         outcome = _without_result(base, "infeasible", error)
     except Exception as error:
         outcome = _without_result(base, "failed", error)
+    _refuse_changed(job)
     folder.commit(job.entry, outcome)
     if outcome.row["status"] in FINAL:  # others are tried again, and go on from there
         files.remove_tree(training)
     return str(outcome.row["status"])
+
+
+def _refuse_changed(job: Job) -> None:
+    """Data that change while a study runs would be kept under the name of what they were."""
+    if point_key(job.scenario, job.entry.repeat, job.root, job.entry.start) != job.entry.key:
+        raise SimError(
+            "the recording's file, or another of the scenario's, has changed since this study was "
+            "begun; the same command runs the points anew that read it"
+        )
 
 
 def _from_sibling(job: Job, folder: RunFolder, *begun: Beginning) -> Outcome | None:

@@ -344,21 +344,21 @@ def test_greedy_elimination_equals_regression_done_anew():
 
     data = calibration_data(hw.moving(n_channels=6, tuned=(2, 5)))
     train, valid = ranking._moments(data)
-    first_train, first_valid = ranking._moments(data)
+    left = ranking._Unexplained(train, valid, 5)
 
     def explained(channels):
         at = np.concatenate([np.arange(c * 3, c * 3 + 3) for c in channels])
-        weights = np.linalg.solve(first_train.features[np.ix_(at, at)], first_train.cross[at])
-        linear = 2 * (weights * first_valid.cross[at]).sum()
-        return linear - np.trace(weights.T @ first_valid.features[np.ix_(at, at)] @ weights)
+        weights = np.linalg.solve(train.features[np.ix_(at, at)], train.cross[at])
+        linear = 2 * (weights * valid.cross[at]).sum()
+        return linear - np.trace(weights.T @ valid.features[np.ix_(at, at)] @ weights)
 
     chosen = []
-    for c in (4, 0, 2):
-        gains = ranking._gains(train, valid, 6)
+    for c in (4, 0, 2, 5, 1):
+        gains = left.gains()
         for other in set(range(6)) - set(chosen):
             anew = explained([*chosen, other]) - (explained(chosen) if chosen else 0.0)
             assert gains[other] == pytest.approx(anew, rel=1e-6, abs=1e-6)
-        ranking._eliminate(train, valid, slice(c * 3, c * 3 + 3))
+        left.eliminate(c)
         chosen.append(c)
 
 

@@ -10,6 +10,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from implant_sim.study.claims import Claims
@@ -109,6 +110,16 @@ def test_a_process_number_used_again_is_another_process(tmp_path):
         (tmp_path / ".claims" / "old.lease").write_text(json.dumps(mine | {"begun": 1.0}))
         (tmp_path / ".claims" / "k").write_text("old.lease")
         assert claims.take("k")
+
+
+def test_a_clock_that_is_set_back_makes_nobody_dead(other, tmp_path, monkeypatch):
+    told = psutil.Process.create_time
+    # what psutil tells counts from the start of the machine, whose time moves with the clock
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) - 3600)
+    with Claims(tmp_path, "s") as claims:
+        assert len(claims.others) == 1
+        assert not claims.take("k")
+    assert other.poll() is None
 
 
 def test_events_survive_a_torn_line(tmp_path):

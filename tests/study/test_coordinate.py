@@ -18,6 +18,7 @@ import pytest
 from implant_sim.study import engines, limits
 from implant_sim.study.coordinate import Options, coordinate, entries_of
 from implant_sim.study.engines.base import default_jobs
+from implant_sim.study.events import read_events
 from implant_sim.study.keys import PointKeys, point_key, stage_seed
 from implant_sim.study.load import load
 from implant_sim.study.store import RunFolder
@@ -75,6 +76,31 @@ def test_finished_points_are_not_run_again_and_damaged_ones_are(tmp_path, log, i
     assert len(log.read_text().split("\n")) == 7
     coordinate(study, out, study_fakes.quick, Options(jobs=1, fresh=True))
     assert len(log.read_text().split("\n")) == 11
+
+
+@pytest.mark.parametrize("when", ["before it is read", "while it is used"])
+def test_a_recording_that_changes_is_not_kept_under_its_old_name(when, tmp_path, log, inline):
+    file, out = tmp_path / "r.npz", tmp_path / "o"
+
+    def write(count):
+        np.savez(file, c=np.full((400, 3), count))
+
+    def meddled(scenario, repeat, *given):
+        if (scenario.schedule.bandwidth == 1) == (when == "before it is read"):
+            write(2)
+        return study_fakes.quick(scenario, repeat, *given)
+
+    write(1)
+    block = {"kind": "npz", "path": str(file), "counts": "c", "bin": 0.02}
+    study = study_of([1, 2], recording=block)
+    table = coordinate(study, out, meddled, Options(jobs=1))
+    assert list(table["status"])[1] == "failed"
+    reasons = [e["reason"] for e in read_events(out) if e["event"] == "fail"]
+    assert all("has changed since this study was begun" in reason for reason in reasons)
+    again = coordinate(study, out, study_fakes.quick, Options(jobs=1))
+    assert list(again["status"]) == ["ok", "ok"]
+    keys = RunFolder(out).result
+    assert all(keys(entry.key)["row"]["status"] == "ok" for entry in entries_of(study))
 
 
 def test_a_wider_sweep_keeps_what_is_there(tmp_path, log, inline):
@@ -376,3 +402,21 @@ class TestPredictions:
         assert limits.predict(study_of([1])).training_s == 0  # smoothing has no epochs
         with pytest.raises(LimitError, match=r"time_limit is 0\.001 s, which is enough for"):
             limits.predict(study(4000, time_limit="1 ms"))
+
+    @pytest.mark.parametrize(
+        "schedule",
+        [
+            {"kind": "information", "fraction": 0.5},
+            {"kind": "static_subset", "fraction": 0.5, "order": "greedy"},
+            {"kind": "hybrid", "fraction": 0.5, "always_share": 0.5, "order": "greedy"},
+        ],
+    )
+    def test_choosing_by_the_data_takes_time(self, schedule):
+        def study(trials, **changes):
+            recording = {**study_fakes.TINY["recording"], "trials": trials}
+            return load(study_fakes.tiny(recording=recording, **changes))
+
+        short = limits.predict(study(4, schedule=schedule)).choosing_s
+        assert short > 0
+        assert limits.predict(study(40, schedule=schedule, repeats=2)).choosing_s > 15 * short
+        assert limits.predict(study(4)).choosing_s == 0  # by chance

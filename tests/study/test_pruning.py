@@ -17,7 +17,7 @@ from tests.study.test_search import inline, scored  # noqa: F401 - a fixture
 
 SEARCH = {
     "space": {"schedule.bandwidth": [1, 4], "training.batch_size": [1, 2, 4, 8, 16]},
-    "objectives": {"power_w": "min", "score": "max"},
+    "objectives": {"power_w": "min", "velocity_r2": "max"},
     "budget": {"points": 20},
     "sampler": {"kind": "random", "seed": 1},
     "pruning": {"epochs": 0.25, "share": 0.2, "after": 4},
@@ -30,7 +30,7 @@ def trained(scenario, repeat, root, device, progress, folder=None):
     outcome = quick(scenario, repeat, root, device, progress)
     training, bandwidth = scenario.training, scenario.schedule.bandwidth
     score = bandwidth - 0.1 * training.batch_size + 0.01 * training.epochs + 0.001 * repeat
-    outcome.row.update({"power_w": 1e-3 * bandwidth, "score": score})
+    outcome.row.update({"power_w": 1e-3 * bandwidth, "velocity_r2": score})
     return outcome
 
 
@@ -51,7 +51,7 @@ def test_hopeless_points_are_left_and_the_front_stays(tmp_path, inline):  # noqa
     left = results[results["point"].isin(pruned)]
     assert (left["status"] == "pruned").all()
     assert left["power_w"].notna().all()
-    assert "score" not in left or left["score"].isna().all()
+    assert "velocity_r2" not in left or left["velocity_r2"].isna().all()
     assert sorted(left["point"]) == sorted(pruned)  # a row each, of the hardware
     in_full = len(told["points"]) - len(pruned)
     assert n == len(told["points"]) + 2 * in_full

@@ -130,7 +130,7 @@ def test_the_longest_battery_is_that_of_the_whole_space(tmp_path, inline):  # no
             "schedule.bandwidth": [1, 4],
             "implant.overhead.power": ["1 mW", "2 mW", "9 mW"],
         },
-        "constraints": ["score >= 0.6", "heat_k < 0.4"],
+        "constraints": ["velocity_r2 >= 0.6", "heat_k < 0.4"],
         "budget": {"points": 12},
     }
     study = load(tiny(search=search), {"implant.power": power})

@@ -9,12 +9,15 @@ import pytest
 
 from implant_sim.study.coordinate import Options, coordinate
 from implant_sim.study.engines.base import Finished
+from implant_sim.study.expression import parse_condition
 from implant_sim.study.load import load
 from implant_sim.study.read_axes import axis_of
+from implant_sim.study.search.columns import settled
 from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
 from implant_sim.study.search.propose import Drawn, Sampled
 from implant_sim.study.search.spec import Sampler
+from implant_sim.study.search.verdict import room_of
 from implant_sim.study.store import RunFolder
 from implant_sim.study.tree import as_node
 from sbtt_models.errors import SpecError
@@ -22,7 +25,7 @@ from tests.study.study_fakes import quick, tiny
 
 SEARCH = {
     "space": {"schedule.bandwidth": [1, 4], "implant.radio.kind": ["ble", "uwb"]},
-    "objectives": {"power_w": "min", "score": "max"},
+    "objectives": {"power_w": "min", "velocity_r2": "max"},
     "budget": {"points": 6},
 }
 
@@ -109,7 +112,9 @@ def scored(scenario, repeat, root, device, progress, training=None):
     """Better with bandwidth, and power as the hardware has it."""
     outcome = quick(scenario, repeat, root, device, progress)
     bandwidth = scenario.schedule.bandwidth
-    outcome.row.update({"power_w": 1e-3 * bandwidth, "score": 0.2 * bandwidth + 0.01 * repeat})
+    outcome.row.update(
+        {"power_w": 1e-3 * bandwidth, "velocity_r2": 0.2 * bandwidth + 0.01 * repeat}
+    )
     outcome.row["power_radio_w"] = 1e-4
     return outcome
 
@@ -137,7 +142,7 @@ def search_of(**changes):
 
 def test_what_breaks_the_hardware_is_not_trained(tmp_path, inline):
     ran, _ = inline
-    study = search_of(constraints=["power_radio_w < 0.5 mW", "score > 0.3"])
+    study = search_of(constraints=["power_radio_w < 0.5 mW", "velocity_r2 > 0.3"])
     results = coordinate(study, tmp_path, scored, Options(jobs=1))
     told = json.loads((tmp_path / FOUND).read_text())
     screened = [p for p in told["points"] if p["state"] == "screened"]
@@ -156,7 +161,7 @@ def test_what_breaks_the_hardware_is_not_trained(tmp_path, inline):
 
 
 def test_the_cheapest_design_for_a_target_is_a_scenario(tmp_path, inline):
-    study = search_of(target="score > 0.5", skip=["implant.radio.kind == 'ble'"])
+    study = search_of(target="velocity_r2 > 0.5", skip=["implant.radio.kind == 'ble'"])
     coordinate(study, tmp_path, scored, Options(jobs=1))
     design = load(tmp_path / DESIGN)
     (point,) = design.points
@@ -166,8 +171,8 @@ def test_the_cheapest_design_for_a_target_is_a_scenario(tmp_path, inline):
 
 
 def test_several_targets_make_several_designs(tmp_path, inline):
-    targets = {"low": "score > 0.3", "high": "score > 0.7 and implant.radio.kind == 'ble'",
-               "never": "score > 9"}  # fmt: skip
+    high = "velocity_r2 > 0.7 and implant.radio.kind == 'ble'"
+    targets = {"low": "velocity_r2 > 0.3", "high": high, "never": "velocity_r2 > 9"}
     study = search_of(target=targets, budget={"points": 8})
     coordinate(study, tmp_path, scored, Options(jobs=1))
     told = json.loads((tmp_path / FOUND).read_text())
@@ -177,11 +182,11 @@ def test_several_targets_make_several_designs(tmp_path, inline):
     assert (high.schedule.bandwidth, high.implant.radio.kind) == (4, "ble")
     assert not (tmp_path / "design_never.yaml").exists()
     with pytest.raises(SpecError, match="cannot name a file"):
-        search_of(target={"../x": "score > 1"})
+        search_of(target={"../x": "velocity_r2 > 1"})
 
 
 def test_a_design_runs_and_gives_what_the_search_said(tmp_path, inline):
-    coordinate(search_of(target="score > 0.5"), tmp_path / "s", scored, Options(jobs=1))
+    coordinate(search_of(target="velocity_r2 > 0.5"), tmp_path / "s", scored, Options(jobs=1))
     told = json.loads((tmp_path / "s" / FOUND).read_text())
     again = coordinate(load(tmp_path / "s" / DESIGN), tmp_path / "d", scored, Options(jobs=1))
     assert again["power_w"].mean() == pytest.approx(told["designs"][0]["power_w"], rel=1e-15)
@@ -253,11 +258,38 @@ def test_where_no_decoder_is_needed_none_is_trained(tmp_path, inline):
     [({"space": {"schedul.bandwidth": [1, 2]}}, "unknown key 'schedul'"),
      ({"constraints": ["heat_k <"]}, "lacks a value"),
      ({"objectives": {"power_w": "low"}}, "objectives"),
+     ({"constraints": "heat_k < 1"}, r"search\.constraints: must be a list"),
+     ({"objectives": {"power_w": "min", "velocty_r2": "max"}}, "did you mean 'velocity_r2'"),
+     ({"objectives": {"limited_by": "max"}}, "holds no number"),
+     ({"constraints": ["haet_k < 1"]}, r"search\.constraints: 'haet_k' is no column"),
+     ({"constraints": ["decoder == kalman"]}, "'kalman' is no column .* put text in quotes"),
+     ({"constraints": ["implant.adc.bits > 8"]}, "no key that the space varies"),
+     ({"target": {"good": "powr_w < 1"}}, r"search\.target: 'powr_w' .* did you mean 'power_w'"),
+     ({"constraints": ["not (heat_k < 1 W and power_w > 0)"]}, "wrong dimension; .* in K"),
+     ({"target": "velocity_r2 > 0.6 K"}, "wrong dimension; expected a number"),
      ({"budget": {"points": 0}}, "budget.points")],
 )  # fmt: skip
 def test_faults_are_told(change, message):
     with pytest.raises(SpecError, match=message):
         search_of(**change)
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "holds"),
+    [("battery_h > 10 h", {"battery_h": 12.0}, True),
+     ("battery_h > 1 d", {"battery_h": 12.0}, False),
+     ("link_rate_bps < 1 Mb/s", {"link_rate_bps": 9e5}, True),
+     ("sampled_fraction < 50 %", {"sampled_fraction": 0.6}, False),
+     ("flux_w_m2 < 40 mW/cm2", {"flux_w_m2": 300.0}, True),
+     ("1 mW < power_w <= 2 mW or schedule.bandwidth in [1, 2]", {"power_w": 1.5e-3}, True),
+     ("implant.amplifier.noise < 3 uV", {"implant.amplifier.noise": "2 uV"}, True)],
+)  # fmt: skip
+def test_bounds_are_in_the_unit_of_their_column(text, row, holds):
+    keys = ("schedule.bandwidth", "implant.amplifier.noise")
+    condition = settled(parse_condition(text), keys)
+    assert condition.holds(row.get) is holds
+    room = room_of(row, condition)
+    assert room is None or (room > 0) is holds
 
 
 def test_sweep_and_search_exclude_each_other():

@@ -21,7 +21,7 @@ from tests.study.test_search import scored
 ROOT = Path(__file__).parents[2]
 SEARCH = {
     "space": {"schedule.bandwidth": [1, 4], "implant.amplifier.noise": ["2 uV", "4 uV", "8 uV"]},
-    "objectives": {"power_w": "min", "score": "max"},
+    "objectives": {"power_w": "min", "velocity_r2": "max"},
     "constraints": ["power_overhead_w < 1 mW"],
     "pruning": {"after": 3},
     "budget": {"points": 8},

@@ -120,9 +120,9 @@ def _settled(
     return np.linalg.solve(one + ahead @ information, ahead)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Moments:
-    """Second moments of features and targets, of the part not yet explained."""
+    """Second moments of features and targets."""
 
     features: Float[np.ndarray, "feature feature"]
     cross: Float[np.ndarray, "feature target"]
@@ -142,41 +142,75 @@ def greedy(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chose
         k channels, in order of choice.
     """
     train, valid = _moments(data)
-    n = data.counts.shape[2]
-    free = np.ones(n, dtype=np.bool_)
+    left = _Unexplained(train, valid, k)
+    free = np.ones(data.counts.shape[2], dtype=np.bool_)
     chosen: list[int] = []
     for _ in range(k):
-        best = int(np.argmax(np.where(free, _gains(train, valid, n), -np.inf)))
+        best = int(np.argmax(np.where(free, left.gains(), -np.inf)))
         chosen.append(best)
         free[groups.of == groups.of[best]] = False
-        _eliminate(train, valid, slice(best * _LAGS, (best + 1) * _LAGS))
+        left.eliminate(best)
     return np.array(chosen)
 
 
-def _gains(train: _Moments, valid: _Moments, n: int) -> Float[np.ndarray, " channel"]:
-    """Fall of the squared validation error if a channel joined."""
-    at = np.arange(n * _LAGS).reshape(n, _LAGS)
-    own, own_valid = (m.features[at[:, :, None], at[:, None, :]] for m in (train, valid))
-    cross, cross_valid = (m.cross[at] for m in (train, valid))
-    weights = np.linalg.solve(own, cross)
-    linear = 2 * np.einsum("cld,cld->c", weights, cross_valid)
-    return linear - np.einsum("cld,clm,cmd->c", weights, own_valid, weights)
+class _Unexplained:
+    """Second moments of what the chosen channels do not explain.
 
+    Kept of each channel with itself and with the targets. Between two channels they are asked for
+    only when one is chosen, and follow from its row at the start and from the steps since.
+    """
 
-def _eliminate(train: _Moments, valid: _Moments, block: slice) -> None:
-    """Take what the features of `block` explain out of all others and out of the targets."""
-    own = train.features[block, block].copy()
-    to_features = np.linalg.solve(own, train.features[block])
-    to_targets = np.linalg.solve(own, train.cross[block])
-    v_rows, v_own = valid.features[block].copy(), valid.features[block, block].copy()
-    v_cross = valid.cross[block] - v_own @ to_targets
-    valid.cross -= to_features.T @ v_cross + v_rows.T @ to_targets
-    valid.features -= to_features.T @ v_rows + v_rows.T @ to_features
-    valid.features += to_features.T @ v_own @ to_features
-    train.cross -= train.features[:, block] @ to_targets
-    train.features -= train.features[:, block] @ to_features
-    # the chosen block is now zero; keep it invertible, it is never chosen again
-    train.features[block, block] = np.eye(own.shape[0])
+    def __init__(self, train: _Moments, valid: _Moments, k: int) -> None:
+        n_features = len(train.features)
+        self._n, self._train, self._valid = n_features // _LAGS, train, valid
+        at = np.arange(n_features).reshape(self._n, _LAGS)
+        self._own, self._own_valid = (
+            m.features[at[:, :, None], at[:, None, :]] for m in (train, valid)
+        )
+        self._cross, self._cross_valid = (m.cross[at] for m in (train, valid))
+        # of each step: its rows, the weights that predict all features from its own, and half of
+        # what the validation moments lose
+        self._rows, self._weights, self._lost = np.empty((3, k * _LAGS, n_features))
+        self._n_rows = 0
+
+    def gains(self) -> Float[np.ndarray, " channel"]:
+        """Fall of the squared validation error if a channel joined."""
+        weights = np.linalg.solve(self._own, self._cross)
+        linear = 2 * np.einsum("cld,cld->c", weights, self._cross_valid)
+        return linear - np.einsum("cld,clm,cmd->c", weights, self._own_valid, weights)
+
+    def eliminate(self, channel: int) -> None:
+        """Take what a channel explains out of all others and out of the targets."""
+        own, own_valid = self._own[channel].copy(), self._own_valid[channel].copy()
+        rows, rows_valid = self._now(channel)
+        weights = np.linalg.solve(own, rows)
+        to_targets = np.linalg.solve(own, self._cross[channel])
+        left_valid = self._cross_valid[channel] - own_valid @ to_targets
+        lost = rows_valid - own_valid @ weights / 2
+        step = slice(self._n_rows, self._n_rows + _LAGS)
+        self._rows[step], self._weights[step], self._lost[step] = rows, weights, lost
+        self._n_rows += _LAGS
+        by_channel = (_LAGS, self._n, _LAGS)
+        r, w, u = (part.reshape(by_channel) for part in (rows, weights, lost))
+        self._own -= np.einsum("lcm,lcn->cmn", r, w)
+        either = np.einsum("lcm,lcn->cmn", w, u)
+        self._own_valid -= either + either.transpose(0, 2, 1)
+        valid_rows = rows_valid.reshape(by_channel)
+        self._cross -= np.einsum("lcm,ld->cmd", r, to_targets)
+        self._cross_valid -= np.einsum("lcm,ld->cmd", w, left_valid)
+        self._cross_valid -= np.einsum("lcm,ld->cmd", valid_rows, to_targets)
+        # what is left of the chosen channel is zero; keep it invertible, it is never chosen again
+        self._own[channel] = np.eye(_LAGS)
+
+    def _now(
+        self, channel: int
+    ) -> tuple[Float[np.ndarray, "lag feature"], Float[np.ndarray, "lag feature"]]:
+        """Moments of a channel with all features, in training and in validation."""
+        at, done = slice(channel * _LAGS, (channel + 1) * _LAGS), slice(self._n_rows)
+        weights, lost = self._weights[done], self._lost[done]
+        train = self._train.features[at] - self._rows[done, at].T @ weights
+        valid = self._valid.features[at] - weights[:, at].T @ lost - lost[:, at].T @ weights
+        return train, valid
 
 
 def _moments(data: Calibration) -> tuple[_Moments, _Moments]:

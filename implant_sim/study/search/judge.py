@@ -17,13 +17,18 @@ from implant_sim.study.scenario import Scenario
 from implant_sim.study.search.propose import Proposal
 from implant_sim.study.search.prune import Pruner, short_of
 from implant_sim.study.search.space import Space
-from implant_sim.study.search.verdict import mean_row, objectives_of, violation_of
+from implant_sim.study.search.verdict import (
+    broken_in,
+    mean_row,
+    number_of,
+    objectives_of,
+    violation_of,
+)
 from implant_sim.study.store import Entry, Outcome, RunFolder
 from sbtt_models.errors import LimitError, SpecError
 
 __all__ = ["Evaluated", "Judge"]
 
-_NO_VALUE = "an objective has no value"
 _NEVER = 1e6
 """How far a point breaks its limits that cannot be at all."""
 
@@ -134,11 +139,9 @@ class Judge:
             return self._verdict(point, "skipped", {}, [], _NEVER, budget.error)
         row = point.axes | budget.row
         constraints = [c for c in self._space.constraints if set(c.names) <= set(row)]
-        broken = [c.text for c in constraints if not c.holds(row.get)]
-        if broken:
+        if broken := broken_in(row, constraints):
             violation = violation_of(row, constraints)
-            reason = " and ".join(f"not {text}" for text in broken)
-            return self._verdict(point, "screened", row, [], violation, reason)
+            return self._verdict(point, "screened", row, [], violation, broken)
         if not self._space.columns <= set(row):
             return None
         return self._scored(point, row, [], 1.0)
@@ -162,13 +165,17 @@ class Judge:
         self, point: Point, row: dict[str, Any], statuses: Sequence[str], cost: float
     ) -> Evaluated:
         """The verdict on a point that was run in full."""
-        values = [] if statuses else objectives_of(row, self._space.search.aims)
+        aims = self._space.search.aims
+        values = [] if statuses else objectives_of(row, aims)
         if not values:
-            reason = ", ".join(statuses) or _NO_VALUE
+            without = [name for name in aims if number_of(row.get(name)) is None]
+            reason = ", ".join(statuses) or f"{' and '.join(without)} has no value here"
             return self._verdict(point, "failed", row, [], _NEVER, reason, cost)
         violation = violation_of(row, self._space.constraints)
-        state = "broken" if violation else "ok"
-        return self._verdict(point, state, row, values, violation, cost=cost)
+        broken = broken_in(row, self._space.constraints)
+        return self._verdict(
+            point, "broken" if broken else "ok", row, values, violation, broken, cost
+        )
 
     def _keep(self, decided: Sequence[tuple[Point, Budget, Evaluated]]) -> None:
         """Keep the rows of points that were priced and are not run in full."""

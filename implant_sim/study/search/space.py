@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from implant_sim.study.axes import Axis
@@ -13,6 +14,7 @@ from implant_sim.study.expression import Condition, parse_condition
 from implant_sim.study.read_axes import Faults, axis_of, conditions_of
 from implant_sim.study.rows import HARDWARE
 from implant_sim.study.search.bisect import Bisection
+from implant_sim.study.search.columns import objective_checked, settled
 from implant_sim.study.search.propose import Drawn, Proposer, Sampled
 from implant_sim.study.search.spec import Search
 from implant_sim.study.tree import as_node
@@ -119,25 +121,49 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def conditions_in(block: Node) -> dict[str, Any]:
-    """`skip`, `constraints` and `targets`, read.
+def conditions_in(block: Node, keys: Collection[str]) -> dict[str, Any]:
+    """`skip`, `constraints` and `targets`, read; names of columns and units of bounds are checked.
+
+    Parameters
+    ----------
+    block : Node
+        ``search:``.
+    keys : collection of str
+        Dotted keys that the space varies.
 
     Raises
     ------
     SpecError
-        With its place.
+        All faults at once, each with its place.
     """
+    faults: list[str] = []
+    read = Faults(faults)
+    check = partial(settled, keys=keys)
+    aims = block.mapping.get("objectives")
+    for name, node in (aims.mapping if aims is not None else {}).items():
+        read(_objective, name, node, keys)
     found: dict[str, Any] = {
-        name: conditions_of(block.mapping.get(name), f"search.{name}")
-        for name in ("skip", "constraints")
+        "skip": read(conditions_of, block.mapping.get("skip"), "search.skip"),
+        "constraints": read(
+            conditions_of, block.mapping.get("constraints"), "search.constraints", check
+        ),
+        "targets": read(_targets, block.mapping.get("target"), check),
     }
-    found["targets"] = _targets(block.mapping.get("target"))
+    if faults:
+        raise SpecError("\n".join(faults))
     if block.mapping.get("question") is not None:  # its answer is a design that may be built
         found["constraints"] = (*found["constraints"], parse_condition(LIMITS))
     return found
 
 
-def _targets(node: Node | None) -> dict[str, Condition]:
+def _objective(name: str, node: Node, keys: Collection[str]) -> None:
+    try:
+        objective_checked(name, keys)
+    except SpecError as error:
+        raise SpecError(f"{node.key_place or node.place}: search.objectives: {error}") from None
+
+
+def _targets(node: Node | None, check: Callable[[Condition], Condition]) -> dict[str, Condition]:
     if node is None or node.value is None:
         return {}
     named = node.mapping or {"": node}
@@ -147,4 +173,4 @@ def _targets(node: Node | None) -> dict[str, Condition]:
                 f"{node.place}: search.target: {printable(name)!r} cannot name a file; use up to "
                 "40 letters, digits and '_'"
             )
-    return {name: conditions_of(child, "search.target")[0] for name, child in named.items()}
+    return {name: conditions_of(child, "search.target", check)[0] for name, child in named.items()}

@@ -17,7 +17,7 @@ from implant_sim.study.expression import (
 )
 from sbtt_models.units import measure
 
-__all__ = ["mean_row", "number_of", "objectives_of", "room_of", "violation_of"]
+__all__ = ["broken_in", "mean_row", "number_of", "objectives_of", "room_of", "violation_of"]
 
 
 def mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -45,6 +45,11 @@ def objectives_of(row: Mapping[str, Any], objectives: Mapping[str, str]) -> list
 def violation_of(row: Mapping[str, Any], conditions: Iterable[Condition]) -> float:
     """0 where all hold; else the sum of how far each is broken, relative to its bound."""
     return sum(_broken(row, condition) for condition in conditions)
+
+
+def broken_in(row: Mapping[str, Any], conditions: Iterable[Condition]) -> str:
+    """The conditions that do not hold, for people; empty where all do."""
+    return " and ".join(f"not {c.text}" for c in conditions if not c.holds(row.get))
 
 
 def _broken(row: Mapping[str, Any], condition: Condition) -> float:
