@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from implant_sim.report import style
+from implant_sim.report.cells import quantity
 from implant_sim.report.designs import designs
 from implant_sim.report.summary import Point, Summary
-from implant_sim.report.tables import quantity
 
 __all__ = ["MAX_BARS", "chosen", "closes", "energy_bars"]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from implant_sim import files
 from implant_sim.report import leaderboard, words
+from implant_sim.report.cells import Table
 from implant_sim.report.load import Run, clean
 from implant_sim.report.summary import Summary
-from implant_sim.report.tables import Table, results
+from implant_sim.report.tables import results
 
 __all__ = ["cell", "markdown", "write_summary"]
 

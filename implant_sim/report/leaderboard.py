@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from implant_sim.report.cells import Cell, Table, cell_of, quantity, spread
 from implant_sim.report.load import Run, clean
 from implant_sim.report.pareto import difference
 from implant_sim.report.summary import METRICS, Metric, Point, Summary, aligned
-from implant_sim.report.tables import Cell, Table, cell_of, quantity, spread
 from sbtt_models.units import to_si
 
 __all__ = ["Board", "Standing", "boards", "left_out", "table"]

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from implant_sim.report import style
+from implant_sim.report.cells import quantity
 from implant_sim.report.summary import Point, Summary
-from implant_sim.report.tables import quantity
 
 __all__ = ["in_rows", "point_rows"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from implant_sim.report.cells import Cell, Table, cell_of
 from implant_sim.report.designs import designs
 from implant_sim.report.summary import Summary
-from implant_sim.report.tables import Cell, Table, cell_of
 
 __all__ = ["sampling"]
 

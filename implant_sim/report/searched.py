@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from implant_sim.report.cells import Cell, Table, quantity
 from implant_sim.report.load import Run, clean
 from implant_sim.report.summary import METRICS, Metric
-from implant_sim.report.tables import Cell, Table, quantity
 
 __all__ = ["answered", "label_of", "searched", "shown"]
 

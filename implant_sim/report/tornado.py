@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from implant_sim.report import style
+from implant_sim.report.cells import quantity
 from implant_sim.report.priced import Swing
 from implant_sim.report.summary import Point
-from implant_sim.report.tables import quantity
 
 __all__ = ["MAX_SWINGS", "tornado_bars"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from implant_sim.report.bars import closes
+from implant_sim.report.cells import Cell, Table, quantity
 from implant_sim.report.load import Run, clean
 from implant_sim.report.summary import Metric, Point, Summary
-from implant_sim.report.tables import Cell, Table, quantity
 from implant_sim.study.store import RunFolder
 
 __all__ = ["Tile", "failures", "notes", "provenance", "tiles", "what"]

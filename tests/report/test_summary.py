@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from implant_sim.report.cells import quantity
 from implant_sim.report.load import clean, load_run
 from implant_sim.report.naming import name_points, read_axis
 from implant_sim.report.rows import in_rows, point_rows
 from implant_sim.report.summary import summarise
-from implant_sim.report.tables import comparison, limits, quantity
+from implant_sim.report.tables import comparison, limits
 from sbtt_models.errors import DataError
 from tests.report.made_up import STUDY, write_study
 
