@@ -120,7 +120,7 @@ def shifted(data: StreamOnDevice, n_bins: int, generator: torch.Generator) -> St
         for field in fields(data)
         if isinstance(values := getattr(data, field.name), Tensor)
     }
-    return replace(data, **moved)
+    return replace(data, lengths=np.minimum(data.lengths + n_bins, total), **moved)
 
 
 def thinned(data: StreamOnDevice, share: float, generator: torch.Generator) -> StreamOnDevice:

@@ -63,12 +63,13 @@ def whole_rates(
     n_bins = int(stream.lengths.max())
     data = StreamOnDevice.of(stream, n_bins, next(inference.network.parameters()).device)
     windows = cut(stream.lengths, np.arange(stream.lengths.size), n_bins, n_bins)
+    windows = windows.longest_first(stream.lengths)
     rates = np.zeros(stream.counts.shape, np.float32)
-    pieces = [
-        inference.expected(part).cpu().numpy()
-        for part in data.batches(windows, max(batch * window_bins // n_bins, 1))
-    ]
-    rates[:, :n_bins] = np.concatenate(pieces)
+    first = 0
+    for part in data.batches(windows, max(batch * window_bins // n_bins, 1)):
+        expected = inference.expected(part).cpu().numpy()
+        rates[windows.trial[first : first + len(expected)], : expected.shape[1]] = expected
+        first += len(expected)
     rates[~within(stream.lengths, stream.counts.shape[1])] = 0.0
     return rates
 

@@ -30,7 +30,7 @@ class Inference:
 
         The samples are those of one seed: the same for every batch and every call.
         """
-        network, external = self.network, batch.external
+        network, rest = self.network, (batch.external, batch.lengths)
         counts, exposure = batch.counts, batch.exposure
         if self.shown is not None:
             shown = self.shown[: counts.shape[1]]
@@ -38,10 +38,10 @@ class Inference:
         if self.rescale:
             counts = rescaled(counts, exposure)
         if network.samples == 0:
-            return network.head.expected(network(counts, exposure, None, external).read_out)
+            return network.head.expected(network(counts, exposure, None, *rest).read_out)
         draw = torch.Generator(counts.device).manual_seed(0)
         total = torch.zeros_like(counts)
         for _ in range(network.samples):
-            inferred = network(counts, exposure, draw, external)
+            inferred = network(counts, exposure, draw, *rest)
             total += network.head.expected(inferred.read_out)
         return total / network.samples

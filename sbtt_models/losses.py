@@ -188,11 +188,16 @@ def gaussian_kl(
     log_var: Float[Tensor, "batch *bin dim"],
     prior_mean: Float[Tensor, " dim"],
     prior_log_var: Float[Tensor, " dim"],
+    inside: Float[Tensor, "*batch_and_bin"] | None = None,
 ) -> Float[Tensor, ""]:
-    """KL of diagonal Gaussians, summed over bins and dimensions, mean over the batch. [nat]"""
+    """KL of diagonal Gaussians, summed over bins and dimensions, mean over the batch. [nat]
+
+    Bins where `inside` is 0 are left out.
+    """
     ratio = (log_var - prior_log_var).exp()
     distance = (mean - prior_mean).square() / prior_log_var.exp()
     kl = 0.5 * (ratio + distance - 1.0 + prior_log_var - log_var).sum(-1)
+    kl = kl if inside is None else kl * inside
     return kl.flatten(1).sum(1).mean() if kl.ndim > 1 else kl.mean()
 
 
@@ -203,6 +208,7 @@ def student_t_kl(
     prior_loc: Float[Tensor, " dim"],
     prior_log_scale: Float[Tensor, " dim"],
     df: float,
+    inside: Float[Tensor, "batch bin"] | None = None,
 ) -> Float[Tensor, ""]:
     """One-sample KL between Student-t distributions of the same degrees of freedom.
 
@@ -212,6 +218,8 @@ def student_t_kl(
         Drawn from the posterior given by `loc` and `log_scale`.
     df : float
         Degrees of freedom.
+    inside : Tensor, optional
+        0 for bins that are left out.
 
     Returns
     -------
@@ -224,6 +232,7 @@ def student_t_kl(
         return -log_width - 0.5 * (df + 1) * torch.log1p(square / df)
 
     ratio = log_density(loc, log_scale) - log_density(prior_loc, prior_log_scale)
+    ratio = ratio if inside is None else ratio * inside[:, :, None]
     return ratio.sum((1, 2)).mean()
 
 
@@ -233,6 +242,7 @@ def autoregressive_kl(
     log_var: Float[Tensor, "batch bin dim"],
     log_tau: Float[Tensor, " dim"],
     log_noise_var: Float[Tensor, " dim"],
+    inside: Float[Tensor, "batch bin"] | None = None,
 ) -> Float[Tensor, ""]:
     """One-sample KL of controller outputs against a first-order autoregressive Gaussian prior.
 
@@ -244,6 +254,8 @@ def autoregressive_kl(
         Log of the prior's autocorrelation time. [ln bins]
     log_noise_var : Tensor
         Log of its innovation variance; the first bin has the stationary variance.
+    inside : Tensor, optional
+        0 for bins at the end that are left out.
 
     Returns
     -------
@@ -254,9 +266,11 @@ def autoregressive_kl(
     stationary = log_noise_var - torch.log1p(-(phi.square()).clamp(max=1 - 1e-6))
     first = _log_normal(sample[:, :1], torch.zeros_like(sample[:, :1]), stationary)
     rest = _log_normal(sample[:, 1:], phi * sample[:, :-1], log_noise_var)
+    posterior = _log_normal(sample, mean, log_var)
+    if inside is not None:
+        rest, posterior = rest * inside[:, 1:, None], posterior * inside[:, :, None]
     log_prior = first.sum((1, 2)) + rest.sum((1, 2))
-    log_posterior = _log_normal(sample, mean, log_var).sum((1, 2))
-    return (log_posterior - log_prior).mean()
+    return (posterior.sum((1, 2)) - log_prior).mean()
 
 
 def _log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:

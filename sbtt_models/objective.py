@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,9 +35,28 @@ class Objective:
     visible: Float[Tensor, "bin channel"] | None = None
     """0 for entries that the encoder never sees, and is always taught; None: it may see all."""
     over_all: bool = False
-    """The mean is over all entries, not the observed ones."""
+    """The mean is over all entries of the trials, not the observed ones."""
     rescale: bool = False
     """Counts are shown over the share of channels that is seen in their bin."""
+
+    def terms_of(self, infer: Infer, parts: Sequence[Batch]) -> dict[str, Float[Tensor, ""]]:
+        """The terms of a training batch that comes in parts: what they would be of it whole."""
+        found = [self.terms(infer, part) for part in parts]
+        if len(parts) == 1:
+            return found[0]
+        taught = [
+            torch.tensor(float(part.n_entries)) if self.over_all else part.exposure.sign().sum()
+            for part in parts
+        ]
+        counted = torch.stack(taught).to(parts[0].counts)
+        shares = counted / counted.sum().clamp_(min=1)
+        weights = counted.new_tensor([len(part.counts) for part in parts])
+        weights /= weights.sum()  # penalties are means over windows
+        return {
+            name: (torch.stack(values) * (shares if name == "nll" else weights)).sum()
+            for name in found[0]
+            if (values := [terms[name] for terms in found])
+        }
 
     def terms(self, infer: Infer, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """``nll`` and the penalties of a training batch."""
@@ -47,13 +66,14 @@ class Objective:
                 seen, seen_exposure, self.coordinated_dropout, self.noise
             )
         if self.visible is not None:
-            seen, seen_exposure = seen * self.visible, seen_exposure * self.visible
-            learns = None if learns is None else learns | (self.visible == 0)
+            visible = self.visible[: seen.shape[1]]
+            seen, seen_exposure = seen * visible, seen_exposure * visible
+            learns = None if learns is None else learns | (visible == 0)
         seen = self._scaled(seen * self.input_scale, seen_exposure)
-        inferred = infer(seen, seen_exposure, self.noise, batch.external)
+        inferred = infer(seen, seen_exposure, self.noise, batch.external, batch.lengths)
         nll = self.head.loss(inferred.read_out, batch.counts, batch.exposure, learns)
         if self.over_all:
-            nll = nll * batch.exposure.sign().mean()
+            nll = nll * (batch.exposure.sign().sum() / batch.n_entries)
         return {"nll": nll, **inferred.penalties, **self.head.penalties()}
 
     def judge(
@@ -69,12 +89,13 @@ class Objective:
         Those that the encoder never sees are judged, too, unless `taught` is false.
         """
         counts, exposure = batch.counts, batch.exposure
-        shown, judged = self.visible, exposure
+        shown = None if self.visible is None else self.visible[: counts.shape[1]]
+        judged = exposure
         if hidden is not None:
             shown = ~hidden if shown is None else shown * ~hidden
             judged = exposure * ((shown == 0) if taught else hidden)
         seen = (counts, exposure) if shown is None else (counts * shown, exposure * shown)
-        inferred = infer(self._scaled(*seen), seen[1], None, batch.external)
+        inferred = infer(self._scaled(*seen), seen[1], None, batch.external, batch.lengths)
         loss = self.head.entries(inferred.read_out, counts, judged)
         return loss.sum(), judged.sign().sum()
 

@@ -189,7 +189,7 @@ class MaskedStream:
             raise DataError(
                 f"stream: counts {self.counts.shape} and exposure {self.exposure.shape} differ"
             )
-        if self.counts[self.exposure == 0].any():
+        if ((self.counts != 0) & (self.exposure == 0)).any():
             raise DataError("stream: a count is given where exposure is 0; set it to 0")
         if not ((self.exposure >= 0) & (self.exposure <= 1)).all():
             raise DataError("stream: exposure must lie between 0 and 1")

@@ -63,8 +63,8 @@ class FittedNetwork:
         if self.unit is None:
             return self._expected(stream)
         rates = self.unit.back(self._expected(self.unit.of_values(stream)))
-        inside = within(stream.lengths, rates.shape[1])[:, :, None]
-        return np.where(inside, rates, np.float32(0))
+        rates[~within(stream.lengths, rates.shape[1])] = 0.0
+        return rates
 
     def _expected(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected values, in the unit of the network."""
@@ -73,13 +73,19 @@ class FittedNetwork:
         data = StreamOnDevice.of(stream, self.window_bins, next(self.network.parameters()).device)
         stride = max(self.window_bins // 4, 1)
         windows = cut(stream.lengths, np.arange(stream.lengths.size), self.window_bins, stride)
+        windows = windows.longest_first(stream.lengths)
         inference = self._inference(self.window_bins)
+        # what is sampled of a window must not depend on how long the others are
+        padded = self.network.samples > 0
+        pieces = []
         with threads(self.threads), torch.no_grad():
-            pieces = [
-                inference.expected(batch).cpu().numpy()
-                for batch in data.batches(windows, INFER_BATCH)
-            ]
-        return stitch(np.concatenate(pieces), windows, stream.counts.shape)
+            for batch in data.batches(windows, INFER_BATCH, padded=padded):
+                found = inference.expected(batch).cpu().numpy()
+                beyond = self.window_bins - found.shape[1]
+                pieces.append(np.pad(found, ((0, 0), (0, beyond), (0, 0))))
+        rates = stitch(np.concatenate(pieces), windows, stream.counts.shape)
+        rates[~within(stream.lengths, rates.shape[1])] = 0.0
+        return rates
 
     def _causal_rates(
         self, stream: MaskedStream, wait: int

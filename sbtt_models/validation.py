@@ -22,7 +22,7 @@ __all__ = ["JUDGED", "Samples", "Validation"]
 JUDGED = ("valid_loss", "sample_loss")
 """The losses, as histories name them."""
 
-_Hidden = Sequence[Bool[Tensor, "batch bin channel"] | None]
+_Hidden = Sequence[Bool[Tensor, "..."] | None]  # (batch, bin, channel), of each batch its own
 
 
 class Samples:
@@ -31,12 +31,11 @@ class Samples:
     def __init__(
         self, data: StreamOnDevice, held: Bool[np.ndarray, "trial bin channel"], windows: Windows
     ) -> None:
-        beyond = data.counts.shape[1] - held.shape[1]
         entries = torch.from_numpy(held).to(data.counts.device)
-        entries = torch.nn.functional.pad(entries, (0, 0, 0, beyond))
-        self.windows, self.without = windows, hidden_from(data, entries)
+        self.without = hidden_from(data, entries)
+        self.windows = windows.longest_first(data.lengths)
         marked = replace(data, counts=entries.float())
-        self.hidden = [batch.counts > 0 for batch in marked.batches(windows, INFER_BATCH)]
+        self.hidden = [batch.counts > 0 for batch in marked.batches(self.windows, INFER_BATCH)]
 
 
 class Validation:
@@ -57,7 +56,8 @@ class Validation:
     def __init__(
         self, data: StreamOnDevice, windows: Windows, share: float, samples: Samples | None
     ) -> None:
-        self._data, self._windows, self._samples = data, windows, samples
+        self._data, self._samples = data, samples
+        self._windows = windows.longest_first(data.lengths)
         self._hidden = _hidden_of(data, windows, share)
 
     def losses(self, objective: Objective, network: Network) -> dict[str, float]:
@@ -95,13 +95,18 @@ class Validation:
 def _hidden_of(data: StreamOnDevice, windows: Windows, share: float) -> _Hidden:
     """Entries of each validation batch that the encoder must not see: the same every time."""
     draw = torch.Generator().manual_seed(0)
-    device = data.counts.device
-    hidden: list[Bool[Tensor, "batch bin channel"] | None] = []
-    judged = 0
-    for batch in data.batches(windows, INFER_BATCH):
-        entries = (torch.rand(batch.exposure.shape, generator=draw) < share).to(device)
-        judged += int((entries & (batch.exposure > 0)).sum())
-        hidden.append(entries if share > 0 else None)
+    # over whole windows as they were cut, so that it is the same whatever their order
+    drawn = torch.rand((windows.trial.size, windows.n_bins, data.counts.shape[2]), generator=draw)
+    order = torch.from_numpy(np.argsort(-windows.inside(data.lengths), kind="stable"))
+    entries = (drawn < share)[order].to(data.counts.device)
+    hidden: list[Bool[Tensor, "..."] | None] = []
+    judged = first = 0
+    for batch in data.batches(windows.longest_first(data.lengths), INFER_BATCH):
+        n_windows, n_bins, _ = batch.exposure.shape
+        own = entries[first : first + n_windows, :n_bins]
+        first += n_windows
+        judged += int((own & (batch.exposure > 0)).sum())
+        hidden.append(own if share > 0 else None)
     if share > 0 and judged == 0:  # so few samples that the draw took none: judge all
         return [torch.ones_like(batch) for batch in hidden if batch is not None]
     return hidden

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sbtt_models.decoders.autoencoder import Autoencoder
@@ -43,11 +43,12 @@ class SequentialAutoencoder(Network):
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
         external: Float[Tensor, "batch bin external"] | None = None,
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Inferred:
         """Infer. Shapes as :meth:`Network.forward`."""
         del generator, external  # nothing is sampled here, nothing driven from outside
         seen = together(counts, exposure) if self.mask_input else counts
-        last, _ = encode([self.encoder], seen, self.workspace)
+        last, _ = encode([self.encoder], seen, self.workspace, lengths)
         initial = self.dropout(self.latent(self.dropout(last)))  # (batch, generator)
         n_bins = counts.shape[1]
         return Inferred(unroll(self.generator, self.readout, initial, n_bins, self.workspace))

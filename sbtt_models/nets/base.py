@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sbtt_models.nets.likelihoods import Head, PoissonHead
@@ -63,6 +63,7 @@ class Network(nn.Module):
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
         external: Float[Tensor, "batch bin external"] | None = None,
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Inferred:
         """Infer.
 
@@ -75,6 +76,9 @@ class Network(nn.Module):
             windows of a batch share their draws, so that each is treated alike wherever it stands.
         external : torch.Tensor, optional
             What drives the population from outside; for a network that was built for it.
+        lengths : torch.Tensor, optional
+            Bins of each window that lie in its trial, on the CPU. What comes after them is
+            padding, and changes nothing before. None: all do.
         """
 
     @property

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sbtt_models.nets.cells import (
     Backprop,
@@ -27,13 +28,21 @@ from sbtt_models.nets.precision import in_float32
 from sbtt_models.nets.sparse import SparseBins
 from sbtt_models.nets.workspace import Workspace
 
-__all__ = ["encode"]
+__all__ = ["encode", "padding"]
+
+_CLOSED = 1e4  # what the gate z is pushed by to be exactly 1, so that a state stays as it is
+
+
+def padding(lengths: Int[Tensor, " batch"], n_bins: int) -> Bool[Tensor, "batch bin"]:
+    """Mark the bins of each window that come after its trial."""
+    return torch.arange(n_bins) >= lengths[:, None]
 
 
 def encode(
     grus: Sequence[nn.GRU],
     seen: Float[Tensor, "batch bin input"],
     workspace: Workspace,
+    lengths: Int[Tensor, " batch"] | None = None,
     *,
     every_bin: bool = False,
     lag: int = 0,
@@ -48,6 +57,8 @@ def encode(
         Quickest where (bin, input, batch) is contiguous in memory.
     workspace : Workspace
         Buffers of these encoders.
+    lengths : Tensor, optional
+        Bins of each window, on the CPU; neither direction reads what comes after them. None: all.
     every_bin : bool
         Also give the last one's states of every bin.
     lag : int
@@ -62,11 +73,36 @@ def encode(
         Features first, as :mod:`sbtt_models.nets.lfads` wants them; no bins if not asked for.
     """
     if seen.device.type != "cpu":
-        runs = [gru(seen) for gru in grus]
-        heard = _lagged(runs[-1][0] if every_bin else runs[-1][0][:, :0], lag)
-        return torch.cat([side for _, last in runs for side in last], dim=1), heard
+        return fused(grus, seen, lengths, every_bin=every_bin, lag=lag)
+    beyond = None
+    if lengths is not None and int(lengths.min()) < seen.shape[1]:
+        beyond = _CLOSED * padding(lengths, seen.shape[1]).t().to(seen.dtype)
     parameters = [p for gru in grus for cell in parameters_of(gru) for p in cell]
-    return _Encode.apply(seen, workspace, every_bin, lag, *parameters)  # type: ignore[no-untyped-call]
+    return _Encode.apply(seen, beyond, workspace, every_bin, lag, *parameters)  # type: ignore[no-untyped-call]
+
+
+def fused(
+    grus: Sequence[nn.GRU],
+    seen: Float[Tensor, "batch bin input"],
+    lengths: Int[Tensor, " batch"] | None,
+    *,
+    every_bin: bool,
+    lag: int,
+) -> tuple[Float[Tensor, "batch encoded"], Float[Tensor, "bin_or_none heard batch"]]:
+    """Read with ``torch.nn.GRU`` itself, as :func:`encode` does on an accelerator."""
+    n_bins = seen.shape[1]
+    if lengths is None:
+        runs = [gru(seen) for gru in grus]
+    else:
+        inside = lengths.clamp(max=n_bins)
+        packed = pack_padded_sequence(seen, inside, batch_first=True, enforce_sorted=False)
+        runs = []
+        for gru in grus:
+            states, last = gru(packed)
+            whole, _ = pad_packed_sequence(states, batch_first=True, total_length=n_bins)
+            runs.append((whole, last))
+    heard = _lagged(runs[-1][0] if every_bin else runs[-1][0][:, :0], lag)
+    return torch.cat([side for _, last in runs for side in last], dim=1), heard
 
 
 def _lagged(states: Tensor, lag: int) -> Tensor:
@@ -87,6 +123,7 @@ class _Encode(torch.autograd.Function):
     def forward(
         ctx: Any,
         seen: Tensor,
+        beyond: Tensor | None,
         workspace: Workspace,
         every_bin: bool,
         lag: int,
@@ -105,7 +142,7 @@ class _Encode(torch.autograd.Function):
             trace.weights.pack(cells)
             bins = seen.permute(1, 2, 0)
             sparse = None if ctx.needs_input_grad[0] else SparseBins.of(bins)
-            _read(trace, bins.unbind(0), sparse, states, lag)
+            _read(trace, (bins.unbind(0), sparse, beyond), states, lag)
             torch.sub(trace.last.permute(2, 0, 1), 0.5, out=last.view(batch, groups, size)).mul_(2)
         if keep:
             ctx.save_for_backward(seen)
@@ -130,29 +167,39 @@ class _Encode(torch.autograd.Function):
             given = d_states if ctx.every_bin else None
             _read_back(trace, back, (seen, ctx.sparse, d_seen, d_inputs), given, ctx.lag)
         flat = [p for cell in unpack_gradients(back, d_inputs.transpose(1, 2)) for p in cell]
-        return d_seen, None, None, None, *flat
+        return d_seen, None, None, None, None, *flat
 
 
 def _read(
-    trace: Trace, bins: Sequence[Tensor], sparse: SparseBins | None, states: Tensor, lag: int
+    trace: Trace,
+    inputs: tuple[Sequence[Tensor], SparseBins | None, Tensor | None],
+    states: Tensor,
+    lag: int,
 ) -> None:
-    """Run all directions over `bins`, each (input, batch); write `states` if it has bins."""
+    """Run all directions; write `states` if it has bins.
+
+    `inputs` are the bins, each (input, batch), their entries if few, and what closes the gate of
+    each window in its padding, (bin, batch).
+    """
+    bins, sparse, beyond = inputs
     weights, n_bins = trace.weights, len(bins)
     groups, size, batch = trace.first.shape
     offset = weights.bias.expand(-1, -1, batch)
-    inputs = list(zip(offset[:, : 3 * size], weights.inputs, strict=True))
+    read = list(zip(offset[:, : 3 * size], weights.inputs, strict=True))
     candidate = offset[:, 3 * size :]
     turned = [] if sparse is None else list(weights.inputs.transpose(1, 2).contiguous())
     minus_one = torch.full_like(trace.first[0], -1.0)
     trace.first.fill_(0.5)  # h = 0
     for t, (step, before, after) in enumerate(trace.bins):
         both = t, n_bins - 1 - t
-        for group, (bias, weight) in enumerate(inputs):
+        for group, (bias, weight) in enumerate(read):
             into, at = step.nrz[group], both[group % 2]
             if sparse is None:
                 torch.addmm(bias, weight, bins[at], out=into)
             else:
                 into.copy_(sparse.times(at, turned[group]).t()).add_(bias)
+            if beyond is not None:
+                into[2 * size :].add_(beyond[at])
         step.m.copy_(candidate)
         cell_forward(step, weights.recurrent, before, step.rzm, step.n, after)
         if states.shape[0]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sbtt_models.decoders.lfads import LFADS, Controller
 from sbtt_models.nets.base import Inferred, Network, together
 from sbtt_models.nets.coins import drop_inputs
-from sbtt_models.nets.gru import encode
+from sbtt_models.nets.gru import encode, padding
 from sbtt_models.nets.lfads_scan import Control, Rules, scan
 from sbtt_models.nets.priors import Prior, prior_of
 from sbtt_models.nets.unroll import read_out
@@ -61,12 +61,13 @@ class LFADSNetwork(Network):
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
         external: Float[Tensor, "batch bin external"] | None = None,
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Inferred:
         """Infer, with the KL and L2 penalties. Shapes as :meth:`Network.forward`."""
         seen = together(counts, exposure) if self.spec.mask_input else counts
         if self.training:
             seen = drop_inputs(seen, self.spec.dropout)
-        last, heard = self._encode(seen[:, : self.spec.encoder_bins])
+        last, heard = self._encode(seen[:, : self.spec.encoder_bins], lengths)
         mean, log_var = self.ic_posterior(self.dropout(last)).chunk(2, dim=1)  # (batch, ic)
         log_var = torch.log(log_var.exp() + self.spec.initial_condition.least_variance)
         initial = mean if generator is None else self._sample(mean, log_var, generator)
@@ -74,9 +75,8 @@ class LFADSNetwork(Network):
         kl_ic = self.ic_prior.divergence(*(one[:, None] for one in (initial, mean, log_var)))
         penalties = {"kl_ic": self.spec.initial_condition.kl_scale * kl_ic}
 
-        factors, kl_inputs = self._unroll(
-            self._driven(heard, counts.shape[1], external), state, generator, self._given(external)
-        )
+        driven = self._driven(heard, counts.shape[1], external)
+        factors, kl_inputs = self._unroll(driven, state, generator, self._given(external), lengths)
         if kl_inputs is not None and self.spec.controller is not None:
             penalties["kl_co"] = self.spec.controller.kl_scale * kl_inputs
         if self.spec.l2_scale > 0:
@@ -118,16 +118,16 @@ class LFADSNetwork(Network):
         return self.dropout(external).permute(1, 2, 0)
 
     def _encode(
-        self, seen: Float[Tensor, "batch bin input"]
+        self, seen: Float[Tensor, "batch bin input"], lengths: Int[Tensor, " batch"] | None
     ) -> tuple[Float[Tensor, "batch encoded"], Float[Tensor, "bin heard batch"]]:
         """Read a window: for the initial condition, and for the controller."""
         ic, inputs = self.ic_encoder, self.inputs
         if inputs is None or inputs.encoder.hidden_size != ic.hidden_size:
-            last, _ = encode([ic], seen, self.workspace)
+            last, _ = encode([ic], seen, self.workspace, lengths)
             nothing = seen.new_empty(seen.shape[1], 0, seen.shape[0])
-            return last, nothing if inputs is None else inputs.read(seen)
+            return last, nothing if inputs is None else inputs.read(seen, lengths)
         last, heard = encode(
-            [ic, inputs.encoder], seen, self.workspace, every_bin=True, lag=inputs.lag
+            [ic, inputs.encoder], seen, self.workspace, lengths, every_bin=True, lag=inputs.lag
         )
         return last[:, : 2 * ic.hidden_size], heard
 
@@ -137,6 +137,7 @@ class LFADSNetwork(Network):
         state: Float[Tensor, "batch generator"],
         generator: torch.Generator | None,
         external: Float[Tensor, "bin external batch"] | None,
+        lengths: Int[Tensor, " batch"] | None,
     ) -> tuple[Float[Tensor, "bin factor batch"], Float[Tensor, ""] | None]:
         """Run the generator, with the controller in the loop, over all bins."""
         dropout = self.spec.dropout if self.training else 0.0
@@ -148,8 +149,12 @@ class LFADSNetwork(Network):
         )
         if self.inputs is None:
             return factors, None
+        inside = None  # of the bins after a trial nothing is inferred that could cost
+        if lengths is not None:
+            inside = (~padding(lengths, heard.shape[0])).to(heard)
         parts = (inputs, *posterior.chunk(2, dim=1))  # (bin, output, batch)
-        return factors, self.inputs.prior.divergence(*(part.permute(2, 0, 1) for part in parts))
+        sample, mean, log_var = (part.permute(2, 0, 1) for part in parts)
+        return factors, self.inputs.prior.divergence(sample, mean, log_var, inside)
 
     def _l2(self) -> Float[Tensor, ""]:
         weights = [self.generator.weight_hh]
@@ -174,9 +179,15 @@ class _InferredInputs(nn.Module):
         self.prior: Prior = prior_of(controller.prior, controller.outputs)
         self.workspace = Workspace()
 
-    def read(self, seen: Float[Tensor, "batch bin input"]) -> Float[Tensor, "bin heard batch"]:
+    def read(
+        self,
+        seen: Float[Tensor, "batch bin input"],
+        lengths: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "bin heard batch"]:
         """Read a window: what the controller hears at each bin."""
-        _, heard = encode([self.encoder], seen, self.workspace, every_bin=True, lag=self.lag)
+        _, heard = encode(
+            [self.encoder], seen, self.workspace, lengths, every_bin=True, lag=self.lag
+        )
         return heard
 
     def hear(

@@ -106,7 +106,6 @@ class Walk:
         """Collect what the posteriors of all bins give to their read-out."""
         for (_, _, after), given in zip(self.run.control.bins, self.d_posterior, strict=True):
             self.d_read.addmm_(given, after[0].t())
-        self.d_read_bias = self.d_posterior.sum((0, 2))
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Of the initial state and of every parameter, in the order of the arguments."""
@@ -119,5 +118,6 @@ class Walk:
             return shared
         cell = unpack_gradients(self.control, run.scale * self.d_listen.t()[None])[0]
         start = 0.5 * self.control.carry[0].sum(1)
-        weight = 2 * self.d_read - self.d_read_bias[:, None]
-        return *shared, start, weight, self.d_read_bias, *cell
+        bias = self.d_posterior.sum((0, 2))
+        weight = 2 * self.d_read - bias[:, None]
+        return *shared, start, weight, bias, *cell

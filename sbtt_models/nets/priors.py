@@ -25,6 +25,7 @@ class Prior(nn.Module):
         sample: Float[Tensor, "batch bin dim"],
         mean: Float[Tensor, "batch bin dim"],
         log_var: Float[Tensor, "batch bin dim"],
+        inside: Float[Tensor, "batch bin"] | None = None,
     ) -> Float[Tensor, ""]:
         """KL of a posterior, summed over bins and dimensions, mean over the batch. [nat]
 
@@ -34,6 +35,8 @@ class Prior(nn.Module):
             Drawn from the posterior; not every prior needs it.
         mean, log_var : Tensor
             Location of the posterior, and twice the log of its scale.
+        inside : Tensor, optional
+            0 for bins of padding at the end, which are left out. None: all count.
         """
 
     def held(self, name: str, value: Tensor, learn: bool) -> None:
@@ -61,8 +64,10 @@ class NormalPrior(Prior):
         self.held("log_var", log_var, spec.learn_variance)
 
     @override
-    def divergence(self, sample: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-        return gaussian_kl(mean, log_var, self.mean, self.log_var)
+    def divergence(
+        self, sample: Tensor, mean: Tensor, log_var: Tensor, inside: Tensor | None = None
+    ) -> Tensor:
+        return gaussian_kl(mean, log_var, self.mean, self.log_var, inside)
 
 
 class StudentTPrior(Prior):
@@ -86,8 +91,11 @@ class StudentTPrior(Prior):
         return radius * torch.cos(2 * math.pi * draw[1])
 
     @override
-    def divergence(self, sample: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-        return student_t_kl(sample, mean, 0.5 * log_var, self.loc, self.log_scale, self.df)
+    def divergence(
+        self, sample: Tensor, mean: Tensor, log_var: Tensor, inside: Tensor | None = None
+    ) -> Tensor:
+        prior = (self.loc, self.log_scale, self.df)
+        return student_t_kl(sample, mean, 0.5 * log_var, *prior, inside)
 
 
 class AutoregressivePrior(Prior):
@@ -104,8 +112,11 @@ class AutoregressivePrior(Prior):
         self.held("log_noise_var", log_var, spec.learn)
 
     @override
-    def divergence(self, sample: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-        return autoregressive_kl(sample, mean, log_var, self.log_tau, self.log_noise_var)
+    def divergence(
+        self, sample: Tensor, mean: Tensor, log_var: Tensor, inside: Tensor | None = None
+    ) -> Tensor:
+        prior = (self.log_tau, self.log_noise_var)
+        return autoregressive_kl(sample, mean, log_var, *prior, inside)
 
 
 def prior_of(spec: AnyPrior, size: int) -> Prior:

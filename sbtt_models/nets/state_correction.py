@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
@@ -43,9 +43,10 @@ class StateCorrection(Network):
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
         external: Float[Tensor, "batch bin external"] | None = None,
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Inferred:
         """Infer from the external inputs alone. Shapes as :meth:`Network.forward`."""
-        del counts, exposure, generator
+        del counts, exposure, generator, lengths
         if external is None:
             raise ValueError("external: the summary of a smoother is missing")
         size = len(self.scale)

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -57,9 +57,11 @@ class StateSpaceNetwork(Network):
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
         external: Float[Tensor, "batch bin external"] | None = None,
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Inferred:
         """Infer. Shapes as :meth:`Network.forward`."""
-        del generator, external  # nothing is sampled here, nothing driven from outside
+        # nothing is sampled here, nothing driven from outside; padding is seen by its exposure
+        del generator, external, lengths
         parts = [counts, exposure] if self.spec.mask_input else [counts]
         seen = torch.cat([part.permute(2, 1, 0) for part in parts])
         if self.spec.one_way:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -46,9 +46,11 @@ class TransformerNetwork(Network):
         exposure: Float[Tensor, "batch bin channel"],
         generator: torch.Generator | None = None,
         external: Float[Tensor, "batch bin external"] | None = None,
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Inferred:
         """Infer. Shapes as :meth:`Network.forward`; windows no longer than built for."""
-        del generator, external  # nothing is sampled here, nothing driven from outside
+        # nothing is sampled here, nothing driven from outside; padding is seen by its exposure
+        del generator, external, lengths
         seen = torch.cat([counts, exposure], 2) if self.spec.mask_input else counts
         # a causal inference of bin t is read out at t + wait; what comes after is missing
         seen = functional.pad(seen, (0, 0, 0, self.wait))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 __all__ = ["Lease", "Workspace", "long_lived"]
 
+_MOST_SHAPES = 24  # an LFADS with all its parts has 14 in training and validation
 _HUGE = 2**21  # [bytes] a large page of x86-64 and most ARM kernels
 
 
@@ -34,14 +35,19 @@ def long_lived(like: Tensor, *shape: int) -> Tensor:
 
 
 class Workspace:
-    """Buffers to be used again, by shape. A copy of a module gets an empty one of its own."""
+    """Buffers to be used again, by shape. A copy of a module gets an empty one of its own.
+
+    Of shapes not asked for lately, as trials of unequal length bring many, none are kept.
+    """
 
     def __init__(self) -> None:
         self._free: dict[Hashable, list[Any]] = {}
 
     def lend(self, key: Hashable, make: Callable[[], Any]) -> Lease:
         """Take buffers out, or make them; they come back when the lease is dropped."""
-        free = self._free.setdefault(key, [])
+        free = self._free[key] = self._free.pop(key, [])  # the latest is the last
+        while len(self._free) > _MOST_SHAPES:
+            del self._free[next(iter(self._free))]
         return Lease(free, free.pop() if free else make())
 
     def clear(self) -> None:
