@@ -136,6 +136,24 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
+def above_best(own: pd.DataFrame) -> list[str]:
+    """Paired differences of each schedule to the best always-on channels, of one decoder."""
+    best = own[own["schedule"] == "best always-on"].set_index(["share", "repeat"])
+    shares = sorted(best.index.unique("share"), reverse=True)
+    head = " | ".join(f"{100 * s:g} %" for s in shares)
+    lines = []
+    for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
+        title = f"{MEASURES[measure]}: above the best always-on channels"
+        lines += [f"| {title} | {head} |", "|---|" + "---:|" * len(shares)]
+        for key, name in SCHEDULES.items():
+            other = own[own["schedule"] == key].set_index(["share", "repeat"])
+            gain = (other[measure] - best[measure]).dropna().groupby("share")
+            if key not in ("best always-on", "always-on") and len(gain):
+                lines.append(f"| {name} | " + " | ".join(signed(gain, s) for s in shares) + " |")
+        lines.append("")
+    return lines
+
+
 def signed(gain: pd.core.groupby.SeriesGroupBy, share: float) -> str:
     """Mean difference and its standard error; bold where it is above two of them."""
     if share not in gain.groups:
@@ -197,6 +215,8 @@ def page(rows: pd.DataFrame) -> str:
         lines += [f"**Schedules, {DECODERS[decoder]}**", ""]
         for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
             lines += table(own, "schedule", SCHEDULES, measure)
+        if (own["schedule"] == "best always-on").any():
+            lines += above_best(own)
     power = rows.assign(power_mw=1e3 * rows["power_w"])
     shares = sorted(rows["share"].unique(), reverse=True)
     lines += ["| power of the implant [mW] | " + " | ".join(f"{100 * s:g} %" for s in shares)]
