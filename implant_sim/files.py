@@ -26,6 +26,7 @@ __all__ = [
     "note",
     "remove_leftovers",
     "remove_tree",
+    "size_text",
     "write_bytes",
     "write_text",
 ]
@@ -242,8 +243,19 @@ def _explained(path: Path) -> Iterator[None]:
 def _space(path: Path) -> str:
     for folder in (path, *path.parents):
         if folder.is_dir():
-            return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB are free there"
+            return f"{size_text(shutil.disk_usage(folder).free)} are free there"
     return "no folder above it exists"
+
+
+def size_text(size_b: float) -> str:
+    """A size for people.
+
+    Examples
+    --------
+    >>> size_text(2.34e9), size_text(300_000)
+    ('2.3 GB', '0.3 MB')
+    """
+    return f"{size_b / 1e9:.1f} GB" if size_b >= 1e9 else f"{size_b / 1e6:.1f} MB"
 
 
 # Stands alone, so that tests can make it fail.

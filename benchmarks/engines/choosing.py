@@ -25,6 +25,7 @@ BIN_S = 0.02
 SIZES = ((32, 240.0), (128, 240.0), (512, 60.0), (1024, 20.0))
 SCHEDULES = (
     {"kind": "static_subset", "order": "greedy"},
+    {"kind": "static_subset", "order": "information"},
     {"kind": "hybrid", "order": "greedy", "always_share": 0.5},
     {"kind": "information"},
     {"kind": "activity"},

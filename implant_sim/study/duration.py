@@ -23,8 +23,8 @@ _STEP_S, _SEEN_S, _GAINED_S = 25e-6, 0.15e-6, 3e-9
 """Seconds of an adaptive choice: of each step, of each channel in it, and where information is
 gained, of each channel looked at for each place. Measured in benchmarks/engines/choosing.py."""
 _LAGGED_S, _PAIRED_S, _FREED_S = 0.05e-6, 0.2e-9, 23e-9
-"""Seconds of a greedy ranking: of each bin and channel, of each bin and pair of channels, and of
-each channel for each pair of those chosen; measured there, too."""
+"""Seconds of a ranking: of each bin and channel, of each bin and pair of channels, and if it is
+greedy, of each channel for each pair of those chosen; measured there, too."""
 _WIDTHS = ("hidden", "generator", "factors", "modes", "feedforward")
 
 
@@ -82,6 +82,8 @@ def choosing_s(schedule: AnySchedule, size: Declared) -> float:
         return n_steps * (_STEP_S + _SEEN_S * n + gained)
     if isinstance(schedule, Hybrid):
         k = schedule.n_fixed(round(k))
-    if getattr(schedule, "order", "") == "greedy":
-        return size.n_bins * n * (_LAGGED_S + _PAIRED_S * n) + _FREED_S * k * k * n
-    return 0.0
+    order = getattr(schedule, "order", "")
+    if order not in ("greedy", "information"):
+        return 0.0
+    freed_s = _FREED_S * k * k * n if order == "greedy" else 0.0
+    return size.n_bins * n * (_LAGGED_S + _PAIRED_S * n) + freed_s

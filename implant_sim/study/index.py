@@ -134,7 +134,9 @@ class Index:
     def _give_up(self, error: Exception) -> None:
         """Take a damaged index away; do without one that cannot be written."""
         broken = isinstance(error, sqlite3.DatabaseError | ValueError | TypeError)
-        if broken and not isinstance(error, sqlite3.OperationalError):
+        # an operational error is one of locks or of the disk, but for tables that are not there
+        passing = isinstance(error, sqlite3.OperationalError) and "no such" not in str(error)
+        if broken and not passing:
             with suppress(OSError, SimError), files.exclusive(self._folder, _BUSY_S):
                 for end in ("", "-wal", "-shm"):
                     files.remove_tree(self._path.with_name(self._path.name + end))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from implant_sim.files import size_text
 from implant_sim.hardware.streaming import Need
 from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.base import Declared
@@ -273,6 +274,6 @@ def refuse_disk(prediction: Prediction, folder: Path) -> None:
     free = shutil.disk_usage(place).free
     if prediction.disk_b > free:
         raise LimitError(
-            f"{prediction.runs:,} runs need about {prediction.disk_b / 1e9:.1f} GB of disk; "
-            f"{place} has {free / 1e9:.1f} GB; shorten the sweep or choose another folder"
+            f"{prediction.runs:,} runs need about {size_text(prediction.disk_b)} of disk; "
+            f"{place} has {size_text(free)}; shorten the sweep or choose another folder"
         )

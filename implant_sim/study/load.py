@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from implant_sim.study.expand import Expander, Skipped, labels_of, put
 from implant_sim.study.find import read_scenario, with_implant
-from implant_sim.study.paths import absolute, from_here, missing
+from implant_sim.study.paths import absolute, from_here, missing, portable
 from implant_sim.study.scenario import MOST_REPEATS, Scenario
 from implant_sim.study.search.space import Space, axes_of, conditions_in
 from implant_sim.study.sweep import Label, Plan, plan_of
@@ -118,7 +118,7 @@ def load(scenario: str | Path | Mapping[str, Any], overrides: Overrides = ()) ->
     points, skipped = _expanded(tree, plan, root)
     first = points[0].scenario
     space = _space_of(tree, root, first, pairs)
-    named = (first.name, root, tree.plain(), points, first.repeats, first.seed)
+    named = (first.name, root, portable(tree, root).plain(), points, first.repeats, first.seed)
     return Study(*named, skipped, space, _starts(tree, plan, points))
 
 

@@ -12,10 +12,19 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from implant_sim.study.find import is_file
-from implant_sim.study.tree import graft
+from implant_sim.study.tree import get, graft
 from implant_sim.study.yaml_loader import Node
 
-__all__ = ["WITH_PATHS", "absolute", "files_of", "found", "from_here", "is_path_key", "missing"]
+__all__ = [
+    "WITH_PATHS",
+    "absolute",
+    "files_of",
+    "found",
+    "from_here",
+    "is_path_key",
+    "missing",
+    "portable",
+]
 
 WITH_PATHS = ("recording", "schedule")
 """Blocks that may name files."""
@@ -31,12 +40,13 @@ def from_here(key: str, node: Node) -> Node:
     if key in WITH_PATHS and isinstance(node.value, dict):
         inside = {k: from_here(f"{key}.{k}", child) for k, child in node.mapping.items()}
         return Node(inside, node.place, node.key_place)
-    if key.startswith("sweep.") and isinstance(node.value, list):
-        axis = [from_here(key.removeprefix("sweep."), child) for child in node.value]
-        return Node(axis, node.place, node.key_place)
-    if key == "sweep" and isinstance(node.value, dict):
-        axes = {k: from_here(f"sweep.{k}", child) for k, child in node.mapping.items()}
-        return Node(axes, node.place, node.key_place)
+    for axes in ("sweep", "search.space"):
+        if key.startswith(f"{axes}.") and isinstance(node.value, list):
+            axis = [from_here(key.removeprefix(f"{axes}."), child) for child in node.value]
+            return Node(axis, node.place, node.key_place)
+        if key == axes and isinstance(node.value, dict):
+            inside = {k: from_here(f"{axes}.{k}", child) for k, child in node.mapping.items()}
+            return Node(inside, node.place, node.key_place)
     if not isinstance(node.value, str):
         return node
     block, _, name = key.rpartition(".")
@@ -49,34 +59,52 @@ def from_here(key: str, node: Node) -> Node:
 
 
 def absolute(tree: Node, root: Path) -> Node:
-    """Make paths absolute, so that the copy in the run folder can be run again.
-
-    A relative path leads to the folder of recordings where there is no such file beside the
-    scenario, and one of that name there.
-    """
+    """Make the paths of a scenario absolute; see `found`."""
     for key in WITH_PATHS:
         if key in tree.mapping:
             tree = graft(tree, (key,), _absolute(tree.mapping[key], root), key)
-    sweep = tree.mapping.get("sweep")
-    if sweep is None or not sweep.mapping:
-        return tree
-    zips = sweep.mapping.get("zip")
-    blocks = zips.value if zips is not None and isinstance(zips.value, list) else []
-    axes = _axes(sweep, root)
-    if zips is not None and blocks:
-        walking = [_axes(block, root) for block in blocks]
-        axes = graft(axes, ("zip",), Node(walking, zips.place, zips.key_place), "zip")
-    return graft(tree, ("sweep",), axes, "sweep")
+    return tree
+
+
+def portable(tree: Node, root: Path) -> Node:
+    """Make the paths among the values of axes absolute, too.
+
+    So that the copy in the run folder can be run again. Tables name values as they are written.
+    """
+    for steps in (("sweep",), ("search", "space")):
+        block = get(tree, steps)
+        if block is not None and block.mapping:
+            tree = graft(tree, steps, _axes(block, root), ".".join(steps))
+    return tree
 
 
 def _axes(block: Node, root: Path) -> Node:
-    """Axes whose values are whole blocks that may name files."""
-    for key in WITH_PATHS:
-        axis = block.mapping.get(key)
-        if axis is not None and isinstance(axis.value, list):
-            values = [_absolute(value, root) for value in axis.value]
-            block = graft(block, (key,), Node(values, axis.place, axis.key_place), key)
+    """Axes whose values are whole blocks that may name files, or are such names."""
+    for key, axis in block.mapping.items():
+        if key == "zip":
+            parts = axis.value if isinstance(axis.value, list) else [axis]
+            values = [_axes(part, root) for part in parts]
+        elif isinstance(axis.value, list):
+            values = [_value(key, value, root) for value in axis.value]
+        else:
+            continue
+        found_here = {**block.mapping, key: Node(values, axis.place, axis.key_place)}
+        block = Node(found_here, block.place, block.key_place)
     return block
+
+
+def _value(key: str, node: Node, root: Path) -> Node:
+    """A value of an axis."""
+    if key in WITH_PATHS:
+        return _absolute(node, root)
+    if not isinstance(node.value, str):
+        return node
+    block, _, name = key.rpartition(".")
+    if block in WITH_PATHS and is_path_key(name):
+        return Node(str(found(root, node.value)), node.place, node.key_place)
+    if key == "implant" and is_file(root / node.value):
+        return Node(str(root / node.value), node.place, node.key_place)
+    return node
 
 
 def _absolute(block: Node, root: Path) -> Node:

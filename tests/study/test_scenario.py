@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
+from pathlib import Path
 
 import pytest
 
+import scenarios
 from implant_sim.study.catalog import catalog, json_schema
 from implant_sim.study.find import shipped
 from implant_sim.study.load import load
@@ -15,7 +18,9 @@ from implant_sim.study.store import RunFolder
 from implant_sim.study.sweep import MAX_RUNS
 from implant_sim.study.yaml_loader import parse_file
 from sbtt_models.errors import LimitError, SpecError
+from tests.study.study_fakes import tiny
 
+FILE = {"kind": "npz", "path": "a.npz", "counts": "c", "bin": "20 ms"}
 TEXT = """\
 name: trial
 seed: 3
@@ -389,3 +394,32 @@ def test_schema_accepts_what_the_loader_accepts():
     for name in shipped():
         valid.validate(load(name).tree)
     assert not valid.is_valid({**load("quickstart").tree, "schedul": {}})
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        {"sweep": {"recording.path": ["a.npz", "b.npz"]}},
+        {"sweep": {"recording": [FILE, FILE | {"path": "b.npz"}], "implant": ["i.yaml", "fsrec"]}},
+        {"sweep": {"zip": {"recording.path": ["a.npz", "b.npz"], "schedule.bandwidth": [1, 2]}}},
+        {"sweep": {"zip": [{"recording": [FILE, FILE | {"path": "b.npz"}]}]}},
+    ],
+)
+def test_the_copy_in_a_run_folder_can_be_run_from_anywhere(tmp_path, monkeypatch, varied):
+    for name in ("a.npz", "b.npz"):
+        (tmp_path / name).touch()
+    shipped = (Path(scenarios.__file__).parent / "implants" / "gated_uwb.yaml").read_text()
+    (tmp_path / "i.yaml").write_text(shipped)
+    (tmp_path / "s.yaml").write_text(json.dumps(tiny(recording=FILE, **varied)))
+    study = load(tmp_path / "s.yaml")
+    assert study.points[0].axes.get("recording.path", "a.npz") == "a.npz"  # as it is written
+    monkeypatch.chdir(Path(tmp_path.root))
+    again = load(study.tree)
+    assert [p.scenario for p in again.points] == [p.scenario for p in study.points]
+    search = {"space": {k: v for k, v in varied["sweep"].items() if k != "zip"}}
+    if search["space"]:
+        told = search | {"objectives": {"power_w": "min"}}
+        (tmp_path / "t.yaml").write_text(json.dumps(tiny(recording=FILE, search=told)))
+        space = load(load(tmp_path / "t.yaml").tree).space
+        choice = {key: value for axis in space.axes for key, value in axis[1].items()}
+        assert Path(space.expander.check(choice).recording.path).is_file()

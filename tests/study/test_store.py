@@ -184,7 +184,7 @@ class TestIndex:
         two.discard(KEY)
         assert set(two.kept([KEY, "f" * 20])) == {"f" * 20}
 
-    @pytest.mark.parametrize("harm", ["lost", "empty", "noise", "cut", "version", "table"])
+    @pytest.mark.parametrize("harm", ["lost", "empty", "noise", "cut", "version", "table", "none"])
     def test_lost_or_damaged_it_is_made_anew(self, two, read, harm, capsys):
         path = two.path / "index.sqlite"
         whole = tables.write_tables(two)
@@ -194,6 +194,8 @@ class TestIndex:
                 base.execute("PRAGMA user_version = 99")
             if harm == "table":
                 base.execute("UPDATE points SET content = '{'")
+            if harm == "none":
+                base.execute("DROP TABLE points")
         base.close()
         data = path.read_bytes()
         if harm == "lost":
