@@ -277,7 +277,7 @@ class TestLimits:
         monkeypatch.setattr(
             limits.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})()
         )
-        with pytest.raises(LimitError, match="GB of disk"):
+        with pytest.raises(LimitError, match=r"1 runs need about 2\.0 MB of disk; .* has 0\.0 MB"):
             limits.refuse_disk(need, tmp_path)
 
 
