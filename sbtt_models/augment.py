@@ -86,7 +86,9 @@ def jittered(
 ) -> Float[Tensor, "trial bin channel"]:
     """Move each spike by up to `n_bins`, to an observed bin of its channel and trial.
 
-    A spike whose place would not be observed stays; so counts are conserved. Each moves alone.
+    A spike whose place would not be observed stays; so counts are conserved. Each moves alone. To
+    a bin of less exposure it moves as rarely as makes up for its coming back more often (the rule
+    of Metropolis et al., 1953), so that each bin keeps counts in proportion to its exposure.
 
     Parameters
     ----------
@@ -99,7 +101,12 @@ def jittered(
     ).to(counts.device)
     at = spikes.bin + draw
     draw *= (at >= 0) & (at < total)
-    draw *= exposure.flatten()[spikes.place + draw * n_channels] > 0
+    seen = exposure.flatten()
+    there = seen[spikes.place + draw * n_channels]
+    draw *= there > 0
+    if bool(((seen > 0) & (seen < 1)).any()):  # else a move to an observed bin is always made
+        chance = torch.rand(there.shape, generator=generator, device=generator.device)
+        draw *= chance.to(seen) * seen[spikes.place] < there
     one = torch.ones_like(spikes.place, dtype=counts.dtype)
     result = counts.flatten()  # sums of whole numbers: exact in any order
     result = result.scatter_add(0, spikes.place, -one)

@@ -37,15 +37,11 @@ class Batch:
     """Bins of each window that lie in its trial, on the CPU; None: all of them do."""
 
     @property
-    def n_bins(self) -> int:
-        """Bins of all its windows, but not those of padding."""
-        n_windows, n_bins, _ = self.counts.shape
-        return n_windows * n_bins if self.lengths is None else int(self.lengths.sum())
-
-    @property
     def n_entries(self) -> int:
         """Entries, observed or not, but not those of padding."""
-        return self.n_bins * self.counts.shape[2]
+        n_windows, n_bins, n_channels = self.counts.shape
+        total = n_windows * n_bins if self.lengths is None else int(self.lengths.sum())
+        return total * n_channels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

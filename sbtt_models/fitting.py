@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from sbtt_models.decoders.base import Adapt, DecoderSpec, Fitted, Progress, Setting
@@ -31,7 +32,8 @@ def fit(  # noqa: PLR0913 - what may be left out is named
     decoder : DecoderSpec
         For example ``Autoencoder()`` or ``Smoothing()``.
     stream : MaskedStream
-        Only observed entries of its train and valid trials are used.
+        Only observed entries of its train and valid trials are used. A decoder that does not use
+        its external inputs says so in a warning.
     training : Training, optional
         Budget and rules; ignored by decoders that need no training.
     seed : int
@@ -63,6 +65,12 @@ def fit(  # noqa: PLR0913 - what may be left out is named
         For a device that is not there, a part without a start, and a start that does not fit.
     """
     refuse_nothing_observed(stream)
+    if stream.external is not None and not decoder.hears_external:
+        warnings.warn(
+            f"stream: its external inputs are not used by a decoder of kind {decoder.kind}; lfads "
+            "uses them",
+            stacklevel=2,
+        )
     if adapt != "all" and start is None:
         raise SpecError(
             f"adapt: {adapt} alone can learn only where the rest is known; give start, an earlier "

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 
 from sbtt_models.chain_filter import RowFilter
 from sbtt_models.linear_data import Batch
+from sbtt_models.means import square_loss
 from sbtt_models.signals import MaskedStream
 from sbtt_models.windows import cut
 
@@ -138,11 +139,11 @@ class Validation:
     def loss(self, model: LatentModel) -> float:
         """Poisson loss of the hidden entries, without terms that no rate changes. [nat/entry]
 
-        Of real values, the mean square error of what a full bin would be.
+        Of real values, the square error of what a full bin would be; see :func:`square_loss`.
         """
         rates = model.rates(self.shown, self.lookahead)
         if self.real:
-            return float(np.square(self.counts / self.exposure - rates[self.entries]).mean())
+            return square_loss(self.counts, self.exposure, rates[self.entries])
         rates = positive(rates, self.means)[self.entries]
         return float((rates * self.exposure - self.counts * np.log(rates)).mean())
 

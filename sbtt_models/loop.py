@@ -206,14 +206,9 @@ class Loop:
         order = self.rng.permutation(windows.trial.size)
         windows = Windows(windows.trial[order], windows.start[order], self.n_bins)
         steps: list[dict[str, Tensor]] = []
-        data, size = self.augmentation.epoch(self.taught), self.training.batch_size
-        alike = windows.alike(data.lengths, size, self.rng)
-        usual = float(windows.inside(data.lengths).mean())
-        for batch in data.steps(alike, size):
-            # the loss is a mean over entries, of which batches of short windows have few
-            n_bins = sum(part.n_bins for part in batch) / sum(len(part.counts) for part in batch)
-            weight = 1.0 if alike is windows else n_bins / usual
-            steps.append(self._step(batch, epoch, weight))
+        data = self.augmentation.epoch(self.taught)
+        for batch in data.steps(windows, self.training.batch_size):
+            steps.append(self._step(batch, epoch))
         # read back once per epoch, so that an accelerator never waits inside one
         values = {
             name: torch.stack([step[name] for step in steps]).cpu().numpy() for name in steps[0]
@@ -221,12 +216,10 @@ class Loop:
         self._refuse_non_finite(epoch, values)
         return {name: float(value.mean()) for name, value in values.items()}
 
-    def _step(self, batch: list[Batch], epoch: int, weight: float) -> dict[str, Tensor]:
+    def _step(self, batch: list[Batch], epoch: int) -> dict[str, Tensor]:
         """One step of the optimiser; the terms of the loss and the norm of its gradient."""
         ramp = min(epoch / self.training.ramp_epochs, 1.0) if self.training.ramp_epochs else 1.0
         terms = self.objective.terms_of(self._infer, batch)
-        if weight != 1.0:
-            terms["nll"] = weight * terms["nll"]
         loss = terms["nll"] + ramp * sum(v for name, v in terms.items() if name != "nll")
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

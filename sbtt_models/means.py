@@ -9,7 +9,15 @@ from jaxtyping import Float, Shaped
 
 from sbtt_models.signals import MaskedStream
 
-__all__ = ["Moments", "blur", "channel_rates", "kernel", "reach", "smoothed_rates"]
+__all__ = [
+    "Moments",
+    "blur",
+    "channel_rates",
+    "kernel",
+    "reach",
+    "smoothed_rates",
+    "square_loss",
+]
 
 _SDS = 4.0  # [standard deviations] where a kernel ends
 _SPIKES = 0.5  # what the other channels weigh, in spikes; half a spike is Jeffreys' prior
@@ -43,6 +51,28 @@ def channel_rates(stream: MaskedStream) -> Float[np.ndarray, " channel"]:
     spikes = stream.counts.sum((0, 1), dtype=np.float64)
     mean = max(spikes.sum() / max(exposure.sum(), 1e-9), _LEAST_RATE)
     return (spikes + _SPIKES) / (exposure + _SPIKES / mean)
+
+
+def square_loss(
+    values: Float[np.ndarray, " entry"],
+    exposure: Float[np.ndarray, " entry"],
+    inferred: Float[np.ndarray, " entry"],
+) -> float:
+    """Mean square error of real values, each weighted by its exposure.
+
+    A part of a bin, of exposure e, has e times the mean and e times the variance: what it says a
+    full bin would be is 1/e times as uncertain. Weighted so, the error is what a
+    Gaussian likelihood would tell, as the losses of counts are Poisson.
+
+    Parameters
+    ----------
+    values, exposure : numpy.ndarray
+        What was seen of each bin, and how much of the bin; above 0.
+    inferred : numpy.ndarray
+        Expected values of full bins.
+    """
+    errors = np.square(values / exposure - inferred) * exposure
+    return float(errors.mean() / exposure.mean(dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

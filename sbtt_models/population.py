@@ -219,12 +219,14 @@ class _Population:
 
         whole = [member for member in self.members if member.state is not None]
         best = min(whole, key=lambda member: member.lowest)
-        task = self._task(self.members.index(best), 0, 0)
         rows = [row for row in self.table if row.get("best_loss") == best.lowest]
         values = {key: rows[0][key] for key in self.tuning.ranges}
         if best.state is None:  # no member is left: the last generation has said so
             raise DivergedError("tuning: every member diverged")
-        fitted = finish(task.decoder, task.stream, task.training, task.setting, best.state)
+        # an heir of the best weights has moved the numbers that they were trained with
+        decoder, training = changed(self.decoder, self.training, values)
+        spec = decoder if isinstance(decoder, NeuralSpec) else self.decoder
+        fitted = finish(spec, self.stream, training, self.setting, best.state)
         return Tuned(fitted, values, tuple(self.table))
 
     def _identity(self) -> dict[str, Any]:

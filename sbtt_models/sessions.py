@@ -140,6 +140,7 @@ def fit_sessions(
     start = None
     if align:
         labels = conditions or [np.zeros(len(stream.lengths), np.int64) for stream in streams]
+        _refuse_labels(streams, labels)
         found = Alignment.of(streams, labels, align)
         # a training of no consequence makes the network that the aligned weights are put into
         none = (training or Training()).model_copy(update={"epochs": 1, "checkpoint_every": None})
@@ -219,7 +220,9 @@ def join(streams: Sequence[MaskedStream]) -> tuple[MaskedStream, list[slice]]:
         raise DataError("join: no streams; give at least one session")
     first = streams[0]
     for number, one in enumerate(streams):
-        if one.bin_s != first.bin_s or one.window_bins != first.window_bins or one.real:
+        if one.real:
+            raise DataError(f"session {number}: holds real values; sessions of counts are joined")
+        if one.bin_s != first.bin_s or one.window_bins != first.window_bins:
             raise DataError(
                 f"session {number}: bins of {one.bin_s:g} s, windows {one.window_bins}, but "
                 f"session 0 has {first.bin_s:g} s and {first.window_bins}; bin all alike"
@@ -242,6 +245,20 @@ def join(streams: Sequence[MaskedStream]) -> tuple[MaskedStream, list[slice]]:
         for name in ("counts", "exposure", "lengths")
     }
     return replace(first, **arrays, split=split), parts
+
+
+def _refuse_labels(
+    streams: Sequence[MaskedStream], labels: Sequence[Int[np.ndarray, " _"]]
+) -> None:
+    """Say which session has not one condition for each of its trials."""
+    if len(labels) != len(streams):
+        raise DataError(f"conditions: of {len(labels)} sessions, but there are {len(streams)}")
+    for number, (one, label) in enumerate(zip(streams, labels, strict=True)):
+        if len(label) != len(one.lengths):
+            raise DataError(
+                f"conditions: session {number} has {len(one.lengths)} trials and {len(label)} "
+                "conditions; give one for each"
+            )
 
 
 def _widened(

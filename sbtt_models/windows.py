@@ -13,10 +13,6 @@ from sbtt_models.signals import MaskedStream
 __all__ = ["Windows", "aligned", "cut", "pieces_of", "stitch", "up_to", "window_of"]
 
 
-_POOL = 8  # batches that share windows out by length
-_FULL = 0.75  # of the bins of windows inside trials: there the order is left to chance alone
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
     """Where each window lies. A trial shorter than the window is one window, padded."""
@@ -32,26 +28,6 @@ class Windows:
     def longest_first(self, lengths: Int[np.ndarray, " trial"]) -> Windows:
         """The same ones, those with the most bins of their trial first."""
         order = np.argsort(-self.inside(lengths), kind="stable")
-        return Windows(self.trial[order], self.start[order], self.n_bins)
-
-    def alike(
-        self, lengths: Int[np.ndarray, " trial"], size: int, rng: np.random.Generator
-    ) -> Windows:
-        """The same ones, in batches of `size` of which each holds windows of similar length.
-
-        So that batches have little padding. Of every eight batches, windows are sorted by their
-        bins, and the batches then come in random order. Left as they are, without a draw, where
-        less than a quarter is padding.
-        """
-        inside = self.inside(lengths)
-        if inside.mean() > _FULL * self.n_bins:
-            return self
-        found = []
-        for first in range(0, inside.size, _POOL * size):
-            pool = first + np.argsort(-inside[first : first + _POOL * size], kind="stable")
-            whole = pool.size // size * size
-            found += [rng.permutation(pool[:whole].reshape(-1, size)).ravel(), pool[whole:]]
-        order = np.concatenate(found)
         return Windows(self.trial[order], self.start[order], self.n_bins)
 
     def thinned(self, most: int) -> Windows:

@@ -58,7 +58,7 @@ class AugmentedLDS(DecoderSpec):
     nothing, and unless it predicts withheld samples of the validation trials better than the
     smoother alone, it is dropped. `training` sets budget, learning rate and stop rule; a pass over
     all draws counts as `folds` epochs. What is hidden is set here. External inputs of the stream
-    are not used, and the report says so where there are any.
+    are not used: a warning and the report say so where there are any.
 
     References
     ----------

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
 from sbtt_models.interpolation import InterpolationStep, interpolate, interpolate_so_far
-from sbtt_models.means import channel_rates, reach, smoothed_rates
+from sbtt_models.means import channel_rates, reach, smoothed_rates, square_loss
 from sbtt_models.online import Online, WindowStep
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
@@ -58,7 +58,10 @@ class Smoothing(DecoderSpec):
 
 
 class Interpolation(DecoderSpec):
-    """Linear interpolation of each channel between its observed bins, then Gaussian smoothing."""
+    """Linear interpolation of each channel between its observed bins, then Gaussian smoothing.
+
+    A line goes through every sample, whatever its exposure; ``smoothing`` weighs samples by it.
+    """
 
     kind: Literal["interpolation"] = "interpolation"
     sd_s: Seconds | None = Field(None, gt=0, alias="sd")
@@ -163,7 +166,7 @@ def _choose(
         rates = trial.rates(shown)[hidden]
         counts, exposure = kept.counts[hidden], kept.exposure[hidden]
         if stream.real:
-            loss = float(np.square(counts / exposure - rates).mean())
+            loss = square_loss(counts, exposure, rates)
         else:
             loss = float((rates * exposure - counts * np.log(rates)).mean())
         history.append({"sd_bins": float(sd), "prior": float(weight), "valid_loss": loss})

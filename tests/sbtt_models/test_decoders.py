@@ -372,3 +372,34 @@ def test_sparse_sampling_gets_the_stronger_dropout() -> None:
     assert spec.suited_to(0.25) is spec
     assert spec.suited_to(0.24).dropout == 0.4
     assert SMALL["lfads"].suited_to(0.01) is SMALL["lfads"]
+
+
+@pytest.mark.parametrize("name", ["state_space", "kalman", "smoothing", "augmented_lds"])
+def test_external_inputs_are_never_ignored_in_silence(name: str) -> None:
+    data = stream(lengths=(6,) * 8)
+    data = replace(data, external=np.ones((8, 6, 1), np.float32))
+    brief = QUICK.model_copy(update={"epochs": 1})
+    with pytest.warns(UserWarning, match=f"not used by a decoder of kind {name}; lfads uses them"):
+        sbtt_models.fit(SMALL[name], data, brief)
+
+
+@pytest.mark.parametrize("name", ["kalman", "smoothing", "augmented_lds", "interpolation"])
+def test_what_cannot_go_on_from_weights_says_so(name: str) -> None:
+    data = stream(lengths=(6,) * 8)
+    start = sbtt_models.fit(SMALL["smoothing"], data)
+    with pytest.raises(SpecError, match=f"a decoder of kind {name} is fitted afresh"):
+        sbtt_models.fit(SMALL[name], data, start=start)
+
+
+def test_a_fit_does_not_depend_on_the_threads_of_its_caller() -> None:
+    data, before = stream(lengths=(30,) * 40), torch.get_num_threads()
+    spec, brief = StateSpace(), QUICK.model_copy(update={"epochs": 1, "batch_size": 64})
+    try:
+        found = []
+        for n in (1, 3):
+            torch.set_num_threads(n)
+            found.append(sbtt_models.fit(spec, data, brief).rates(data))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(*found)

@@ -16,6 +16,7 @@ from sbtt_models.losses import (
     selective_loss,
     student_t_kl,
 )
+from sbtt_models.means import square_loss
 
 SHAPE = (3, 7, 5)
 
@@ -133,3 +134,21 @@ def test_student_t_kl_against_torch() -> None:
     )
     theirs = (posterior.log_prob(sample) - prior.log_prob(sample)).sum((1, 2)).mean()
     assert torch.allclose(ours, theirs, rtol=1e-10)
+
+
+def test_squared_errors_rank_as_a_gaussian_likelihood_does() -> None:
+    """Values of parts of a bin are as uncertain as their parts are small."""
+    rng = np.random.default_rng(0)
+    exposure = rng.uniform(0.05, 1, 300)
+    values = exposure * 2 + rng.normal(size=300) * np.sqrt(exposure)
+
+    def gaussian(mean: float) -> float:
+        distance = (values - mean * exposure) ** 2 / exposure
+        return float((0.5 * (distance + np.log(2 * np.pi * exposure))).mean())
+
+    def squared(mean: float) -> float:
+        return square_loss(values, exposure, np.full(300, mean))
+
+    for mean in (0.0, 1.9, 2.1, 7.0):
+        told = (squared(mean) - squared(2.0)) * exposure.mean() / 2
+        assert told == pytest.approx(gaussian(mean) - gaussian(2.0), rel=1e-9)

@@ -141,3 +141,15 @@ def test_a_session_of_other_windows_is_refused_where_the_core_knows_its_bins() -
     core = fit_sessions(NEURAL["transformer"], SESSIONS[:1], QUICK, align=0)[0]
     with pytest.raises(SpecError, match="windows of 20 bins, but the core was trained with 10"):
         add_session(core, session(4, 0, 12, 20), QUICK)
+
+
+def test_conditions_and_values_that_do_not_fit_are_refused() -> None:
+    labels = [np.arange(len(one.lengths)) % 2 for one in SESSIONS]
+    spec = NEURAL["state_space"]
+    with pytest.raises(DataError, match="session 1 has 10 trials and 9 conditions"):
+        fit_sessions(spec, SESSIONS, QUICK, conditions=[labels[0], labels[1][:9], labels[2]])
+    with pytest.raises(DataError, match="of 2 sessions, but there are 3"):
+        fit_sessions(spec, SESSIONS, QUICK, conditions=labels[:2])
+    real = replace(SESSIONS[1], counts=SESSIONS[1].counts.astype(np.float32))
+    with pytest.raises(DataError, match="session 1: holds real values"):
+        join([SESSIONS[0], real])

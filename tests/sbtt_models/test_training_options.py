@@ -294,3 +294,14 @@ def test_of_a_crowded_bin_the_first_spikes_move_and_the_rest_stays():
     assert moved[0, 1, 1] >= 36
     assert (moved[0, :, 1] > 0).all()
     assert not moved[..., 0].any()
+
+
+def test_jitter_leaves_bins_their_counts_in_proportion_to_their_exposure():
+    exposure = torch.ones(4000, 9, 1)
+    exposure[:, 1::2] = 0.2
+    counts = torch.poisson(5 * exposure, generator=generator())
+    moved = jittered(counts, exposure, 3, Spikes.of(counts), generator(1))
+    assert torch.equal(moved.sum(1), counts.sum(1))
+    means = (moved.sum(0) / exposure.sum(0))[:, 0]
+    torch.testing.assert_close(means, torch.full((9,), 5.0), rtol=0.06, atol=0)
+    assert (moved != counts).float().mean() > 0.5

@@ -197,3 +197,14 @@ def test_numbers_are_set_deep_inside_and_nothing_else_changes():
     assert decoder.controller.kl_scale == 0.5
     assert training == TRAINING
     assert decoder.model_dump(exclude={"controller"}) == SPEC.model_dump(exclude={"controller"})
+
+
+def test_what_is_fitted_has_the_numbers_that_are_told():
+    """Heirs hold the best weights too, with numbers that these were not trained with."""
+    ranges = {"decoder.state_clip": Range(low=0.1, high=5.0, explore=0.9)}
+    brief = {"ranges": ranges, "burn_in_epochs": 0, "generation_epochs": 1}
+    tuning = QUICK.model_copy(update=brief)
+    still = TRAINING.model_copy(update={"learning_rate": 1e-12})  # no heir becomes better
+    data = stream(lengths=(6,) * 10)
+    found = sbtt_models.tune(SPEC, data, still, tuning, seed=0)
+    assert found.fitted.spec.state_clip == found.values["decoder.state_clip"]
