@@ -26,6 +26,7 @@ __all__ = [
     "refuse_counting",
     "refuse_declared",
     "refuse_disk",
+    "refuse_making",
     "refuse_memory",
     "refuse_table",
 ]
@@ -38,6 +39,8 @@ _MEMORY_B_PER_STEP = 12.0
 """Masks and valid shares for each (step, channel) of a schedule finer than a bin. [byte]"""
 _ACQUIRED_B_PER_ENTRY = 45.0
 """Peak of recording, masks, exposure and counts, where nothing is decoded. [byte]"""
+_MADE_B_PER_ENTRY = 30.0
+"""Peak of a recording that is generated: counts as drawn and as kept, rates, means. [byte]"""
 _COUNTED_B_PER_BIN = 200.0
 """Peak of a count without a table. [byte]"""
 _COUNTED_B_PER_CHANNEL = 100.0
@@ -239,6 +242,26 @@ def refuse_counting(need: Need, time_limit_s: float | None) -> None:
         f"{what} takes about {seconds:,.0f} s; {bound_s:g} s may pass, which is enough for "
         f"{int(bound_s / _COUNTED_S_PER_SAMPLE):,} samples: shorten the recording, sample fewer "
         "channels, or raise time_limit"
+    )
+
+
+def refuse_making(size: Declared) -> None:
+    """Refuse to generate a recording that is larger than the memory.
+
+    Raises
+    ------
+    LimitError
+        Naming need, bound, and what would fit.
+    """
+    n_entries = size.n_bins * size.n_channels
+    memory_b = _BASE_B + _MADE_B_PER_ENTRY * n_entries
+    if n_entries <= _SMALL or memory_b <= (allowed := allowed_memory_b()):
+        return
+    most = max(0.0, (allowed - _BASE_B) / _MADE_B_PER_ENTRY)
+    raise LimitError(
+        f"a recording of {n_entries:,} (trial, bin, channel) entries takes about "
+        f"{size_text(memory_b)} of memory to generate; {size_text(allowed)} may be used, which is "
+        f"enough for {int(most):,}: fewer trials or channels, or wider bins"
     )
 
 

@@ -17,6 +17,7 @@ from implant_sim.recordings.poisson import PoissonSource
 from implant_sim.study import limits
 from implant_sim.study.acquisition import drifted
 from implant_sim.study.keys import DataKey, DataKeys, stage_seed
+from implant_sim.study.rows import Offer
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.withhold import hold_out
 from sbtt_models.signals import Recording
@@ -24,12 +25,14 @@ from sbtt_models.undrawn import Population
 
 __all__ = ["Counted", "Offers"]
 
-Counted: TypeAlias = tuple[Recording | Population, Activity]
-"""What was offered, and what was done for it."""
+Counted: TypeAlias = tuple[Offer, Activity]
+"""What was offered, without its samples, and what was done for it."""
 
 
 _MOST_BINS = 2**22
 """Of what is kept to be sent by other radios; some ten bytes each."""
+_MOST_ENTRIES = 2**25
+"""Of the recordings that are kept when a further one is loaded; some twenty bytes each."""
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ class Offers:
         Returns
         -------
         Counted
-            Recording or population, and activity.
+            What was offered, and activity.
 
         Raises
         ------
@@ -80,16 +83,16 @@ class Offers:
         offer, activity = self._count(scenario, key)
         rule = scenario.pretraining
         if rule is None:
-            return offer, activity
+            return Offer.of(offer), activity
         if isinstance(offer, Population):
             offer = self._load(scenario)  # which trials are dense, a population does not know
         alone = scenario.model_copy(update={"schedule": rule.schedule, "pretraining": None})
         _, densely = self._count(alone, DataKeys().of(alone, self.step_s(alone)))
         which = np.random.default_rng(stage_seed(scenario.seed, 0, "dense trials"))
         trials = rule.chosen(offer.split, which)
-        return offer, rule.charge(activity, densely, offer, trials)
+        return Offer.of(offer), rule.charge(activity, densely, offer, trials)
 
-    def _count(self, scenario: Scenario, key: DataKey) -> Counted:
+    def _count(self, scenario: Scenario, key: DataKey) -> tuple[Recording | Population, Activity]:
         """Count all trials as `schedule` samples them."""
         implant, schedule = scenario.implanted, scenario.schedule
         shared = tuple(part for part in key if part[0] not in ("radio", "limits"))
@@ -123,12 +126,13 @@ class Offers:
         return offer, take(offer, scenario.implanted, scenario.schedule, streams, allow)
 
     def _forget(self) -> None:
-        """Keep what was sampled last, up to some bins in all."""
+        """Keep what was sampled last, up to some bins and entries in all."""
         with self._lock:
-            kept = 0
-            for key, place in reversed(list(self._taken.items())):
-                kept += 0 if place.taken is None else place.taken.grid.n_bins
-                if kept > _MOST_BINS:
+            bins, entries = 0, 0
+            for number, (key, place) in enumerate(reversed(list(self._taken.items()))):
+                bins += 0 if place.taken is None else place.taken.grid.n_bins
+                entries += place.offer.counts.size if isinstance(place.offer, Recording) else 0
+                if number and (bins > _MOST_BINS or entries > _MOST_ENTRIES):
                     del self._taken[key]
 
     def step_s(self, scenario: Scenario) -> float:
@@ -139,8 +143,8 @@ class Offers:
         DataError
             If the recording cannot be read.
         """
-        source, dwell_s = scenario.recording, scenario.schedule.dwell_s
-        bin_s = source.bin_s if isinstance(source, PoissonSource) else self._load(scenario).bin_s
+        declared, dwell_s = scenario.recording.declared, scenario.schedule.dwell_s
+        bin_s = self._load(scenario).bin_s if declared is None else declared.bin_s
         return bin_s if dwell_s is None else bin_s / max(1, round(bin_s / dwell_s))
 
     def _load(self, scenario: Scenario) -> Recording:
@@ -153,7 +157,16 @@ class Offers:
             if key not in self._loaded:
                 if isinstance(source, PoissonSource):
                     limits.refuse_table(source.n_entries)
+                elif source.declared is not None:
+                    limits.refuse_making(source.declared)
+                self._make_room()
                 recording = source.load(self._root)
                 offered = hold_out(recording, score, 0).held_in
                 self._loaded[key] = drifted(scenario, 0, offered)
             return self._loaded[key]
+
+    def _make_room(self) -> None:
+        """Let go of the recordings that came first, but for some entries in all."""
+        kept = sum(recording.counts.size for recording in self._loaded.values())
+        while self._loaded and kept > _MOST_ENTRIES:
+            kept -= self._loaded.pop(next(iter(self._loaded))).counts.size

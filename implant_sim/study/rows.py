@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from sbtt_models import metrics
 from sbtt_models.signals import Recording
 from sbtt_models.undrawn import Population
 
-__all__ = ["HARDWARE", "calibration_mean", "energy_rows", "hardware_row", "power_band"]
+__all__ = ["HARDWARE", "Offer", "calibration_mean", "energy_rows", "hardware_row", "power_band"]
 
 HARDWARE = frozenset((
     "recording", "n_channels", "bandwidth", "sampled_fraction", "bin_s", "sample_rate_hz",
@@ -32,8 +33,22 @@ HARDWARE = frozenset((
 _DRAWS = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A recording as far as a row names it: many of these may be kept."""
+
+    name: str
+    n_channels: int
+    bin_s: float
+
+    @classmethod
+    def of(cls, recording: Recording | Population) -> Offer:
+        """What is told of a recording."""
+        return cls(recording.name, recording.n_channels, recording.bin_s)
+
+
 def hardware_row(
-    recording: Recording | Population,
+    recording: Recording | Population | Offer,
     activity: Activity,
     ledger: Ledger | None,
     verdict: Verdict | None,
@@ -49,7 +64,9 @@ def hardware_row(
     }
 
 
-def _sampled_columns(recording: Recording | Population, activity: Activity) -> dict[str, Any]:
+def _sampled_columns(
+    recording: Recording | Population | Offer, activity: Activity
+) -> dict[str, Any]:
     return {
         "recording": recording.name,
         "n_channels": recording.n_channels,

@@ -31,13 +31,13 @@ POPULATION = {
 POWERS = ["1 mW", "2 mW", "9 mW"]
 
 
-def end_of(axis, upwards, holds):
+def end_of(axis, upwards, holds, broken=lambda label: 1.0):
     bisection, asked = Bisection(axis, upwards), []
     while batch := bisection.ask(3):
         for proposal in batch:
             ((label, _),) = proposal.choice.values()
             asked.append(label)
-            bisection.tell(proposal.number, [1.0], 0.0 if holds(label) else 1.0)
+            bisection.tell(proposal.number, [1.0], 0.0 if holds(label) else broken(label))
     best = bisection.answer
     found = None if best is None else next(iter(bisection.choice(best).values()))[0]
     return bisection, found, asked
@@ -63,6 +63,24 @@ def test_the_end_of_a_monotone_condition_is_found_exactly(values, upwards):
         assert len(set(asked)) == len(asked) < 40
         assert bisection.monotone
         assert bisection.ends_here == (found == (high if upwards else low))
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+@pytest.mark.parametrize(
+    ("curve", "most"), [(lambda x: x, 20), (lambda x: x**3, 38), (lambda x: x**0.2, 38)]
+)
+def test_the_end_is_foretold_by_how_far_conditions_are_broken(curve, most, upwards):
+    values = {"from": 1, "to": 65_536, "scale": "log_integer"}
+    axis = axis_of("a.x", as_node(values, "x"), ("a",), "space", False)
+    for bound in np.random.default_rng(1).integers(2, 30_000, 12).tolist():
+        _, found, asked = end_of(
+            axis,
+            upwards,
+            lambda v, b=bound: (v <= b) if upwards else (v >= b),
+            lambda v, b=bound: curve(abs(v - b) / b),
+        )
+        assert found == bound
+        assert len(set(asked)) == len(asked) <= most
 
 
 def test_real_numbers_are_told_apart_to_a_ten_thousandth_of_the_range():
