@@ -69,7 +69,7 @@ class StreamOnDevice:
     def steps(self, windows: Windows, size: int, *, padded: bool = False) -> Iterator[list[Batch]]:
         """`size` windows at a time, in parts, the longest windows first.
 
-        Where all windows are full, a batch is one part, in the order given.
+        A batch of one part keeps the order given.
 
         Parameters
         ----------
@@ -78,24 +78,28 @@ class StreamOnDevice:
         """
         device, total = self.counts.device, windows.trial.size
         inside = windows.inside(self.lengths)
-        batches = [np.arange(first, min(first + size, total)) for first in range(0, total, size)]
-        order = [rows[np.argsort(-inside[rows], kind="stable")] for rows in batches]
-        every = np.concatenate(order)
+        cuts: list[list[Int[np.ndarray, " window"]]] = []
+        for first in range(0, total, size):
+            rows = np.arange(first, min(first + size, total))
+            longest_first = rows[np.argsort(-inside[rows], kind="stable")]
+            sizes = [rows.size] if padded else _sizes(inside[longest_first])
+            ends = np.cumsum(sizes)[:-1]
+            cuts.append([rows] if len(sizes) == 1 else np.split(longest_first, ends))
+        every = np.concatenate([part for parts in cuts for part in parts])
         trial, start = (
             torch.from_numpy(values[every]).to(device)[:, None]
             for values in (windows.trial, windows.start)
         )
         bins = torch.arange(windows.n_bins, device=device)
         begin = 0
-        for rows in order:
-            parts = []
-            for size_of in [rows.size] if padded else _sizes(inside[rows]):
-                part = slice(begin, begin + size_of)
-                own = inside[every[part]]
-                n_bins = windows.n_bins if padded else int(own[0])
-                parts.append(self._batch((trial[part], start[part] + bins[:n_bins]), own, n_bins))
-                begin += size_of
-            yield parts
+        for parts in cuts:
+            found = []
+            for rows in parts:
+                part, own = slice(begin, begin + rows.size), inside[rows]
+                n_bins = windows.n_bins if padded else int(own.max())
+                found.append(self._batch((trial[part], start[part] + bins[:n_bins]), own, n_bins))
+                begin += rows.size
+            yield found
 
     def batches(self, windows: Windows, size: int, *, padded: bool = False) -> Iterator[Batch]:
         """The parts of :meth:`steps` one by one, for windows that come longest first."""
@@ -106,7 +110,7 @@ class StreamOnDevice:
         self, at: tuple[Tensor, Tensor], inside: Int[np.ndarray, " window"], n_bins: int
     ) -> Batch:
         external = None if self.external is None else _windows_last(self.external[at])
-        lengths = None if inside[-1] == n_bins else torch.from_numpy(inside)
+        lengths = None if (inside == n_bins).all() else torch.from_numpy(inside)
         seen = _windows_last(self.counts[at]), _windows_last(self.exposure[at])
         return Batch(*seen, external, lengths)
 
