@@ -199,7 +199,26 @@ class MaskedStream:
                 f"stream: {int(bad.sum())} values are NaN or infinite (first at {first_at(bad)}); "
                 "mark missing ones by an exposure of 0, and set them to 0"
             )
+        self._check_lengths()
         _check_external("stream", self.external, self.counts)
+
+    def _check_lengths(self) -> None:
+        """Refuse lengths that are none, and data in the padding, which would teach zeros there."""
+        n_trials, n_bins, _ = self.counts.shape
+        fits = self.lengths.shape == (n_trials,) and (self.lengths >= 0).all()
+        if not fits or (self.lengths > n_bins).any():
+            raise DataError(
+                f"stream: lengths must hold one number for each of {n_trials} trials, from 0 to "
+                f"{n_bins} bins; got shape {self.lengths.shape}, {self.lengths.min(initial=0)} to "
+                f"{self.lengths.max(initial=0)}"
+            )
+        if (self.lengths < n_bins).any():
+            late = self.exposure.any(axis=2) & ~within(self.lengths, n_bins)
+            if late.any():
+                raise DataError(
+                    f"stream: {int(late.sum())} bins with exposure come after their trial's end "
+                    f"(first at {first_at(late)}); set exposure to 0 there, or mend lengths"
+                )
 
     @property
     def observed(self) -> Bool[np.ndarray, "trial bin channel"]:

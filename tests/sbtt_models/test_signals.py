@@ -121,3 +121,22 @@ def test_hiding_removes_count_and_exposure() -> None:
     assert not hidden.observed[1, 2].any()
     assert hidden.counts.sum() == np.prod(shape) - 3
     assert stream.observed.all()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "exposure_at", "says"),
+    [
+        ([5, 6], None, "one number for each of 2 trials, from 0 to 5 bins; got shape"),
+        ([5, 3], (1, 4, 0), r"1 bins with exposure come after their trial's end \(first at"),
+    ],
+)
+def test_lengths_bound_the_data(lengths, exposure_at, says):
+    counts = np.zeros((2, 5, 2), np.int32)
+    exposure = np.zeros((2, 5, 2), np.float32)
+    exposure[0] = exposure[1, :3] = 1.0
+    split = Split(np.array([0]), np.array([1]), np.array([1]))
+    MaskedStream(counts, exposure, np.array([5, 3]), 0.02, split)
+    if exposure_at is not None:
+        exposure[exposure_at] = 1.0
+    with pytest.raises(DataError, match=says):
+        MaskedStream(counts, exposure, np.array(lengths), 0.02, split)
