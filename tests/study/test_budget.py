@@ -281,11 +281,12 @@ def test_a_population_costs_what_its_recording_costs():
     """Held-out channels need the table; without any, it is never drawn."""
     offers = Offers(load(STUDY).root)
     scenario, keys = load(STUDY).points[0].scenario, DataKeys()
-    offer, activity = offers.count(scenario, keys.of(scenario, STEP_S))
-    assert not hasattr(offer, "counts")
+    _, activity = offers.count(scenario, keys.of(scenario, STEP_S))
+    assert not offers._loaded
     held = load(STUDY, {"score.held_out": 0.25}).points[0].scenario
-    offer, fewer = offers.count(held, keys.of(held, STEP_S))
-    assert offer.counts.shape[2] == fewer.n_channels == 6
+    _, fewer = offers.count(held, keys.of(held, STEP_S))
+    (drawn,) = offers._loaded.values()
+    assert drawn.counts.shape[2] == fewer.n_channels == 6
     assert activity.n_channels == 8
 
 
