@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import hashlib
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -18,7 +20,7 @@ from implant_sim.recordings.opening import opening, plain, reading
 from implant_sim.recordings.ragged import SUFFIXES, base_of, joined
 from sbtt_models.errors import DataError
 
-__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "natural", "near"]
+__all__ = ["ArrayFile", "Hdf5File", "digest", "find", "is_pattern", "matching", "near"]
 
 _MAX_LINKS = 8
 
@@ -41,14 +43,25 @@ def near(name: str, known: list[str]) -> str:
     return f"{hint}{'It' if hint else 'it'} holds: {shown}"
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key of names: numbers in them by their value.
+def is_pattern(name: str) -> bool:
+    """Whether a name may stand for several, as ``trial_*`` does."""
+    return any(mark in name for mark in "*?[")
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """Names, as deep as a pattern, that it stands for; numbers in them sort by their value.
 
     Examples
     --------
-    >>> sorted(["unit10", "unit9"], key=natural)
-    ['unit9', 'unit10']
+    >>> matching("unit*/t", ["unit10/t", "unit9/t", "unit9/x", "unit9/t/raw"])
+    ['unit9/t', 'unit10/t']
     """
+    depth = pattern.count("/")
+    level = (name for name in names if name.count("/") == depth)
+    return sorted((name for name in level if fnmatch.fnmatchcase(name, pattern)), key=_natural)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(n or 0), text) for text, n in re.findall(r"(\D*)(\d{0,18})", name)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from implant_sim.recordings import attached
 from implant_sim.recordings.assemble import Draft, Piece, assemble
 from implant_sim.recordings.clocked import events_table
 from implant_sim.recordings.fields import Layout, Scan
-from implant_sim.recordings.files import ArrayFile, digest, find, natural, near
+from implant_sim.recordings.files import ArrayFile, digest, find, is_pattern, matching, near
 from implant_sim.recordings.scanning import bin_in_frame, scanned
 from implant_sim.recordings.scope import Scope
 from implant_sim.recordings.tables import counts_table
@@ -133,7 +132,7 @@ def _heights(scope: Scope, scan: Scan, n_channels: int) -> Float[np.ndarray, " c
 def _groups(wanted: str | tuple[str, ...], file: ArrayFile) -> list[str]:
     """Groups that a list or a pattern names; numbers in names sort as numbers."""
     patterns = (wanted,) if isinstance(wanted, str) else wanted
-    if not any(mark in pattern for pattern in patterns for mark in "*?["):
+    if not any(map(is_pattern, patterns)):
         return [pattern.strip("/") for pattern in patterns] or [""]
     parents = {
         "/".join(parts[:n])
@@ -142,11 +141,11 @@ def _groups(wanted: str | tuple[str, ...], file: ArrayFile) -> list[str]:
     }
     chosen: list[str] = []
     for pattern in patterns:
-        depth, pattern = pattern.strip("/").count("/"), pattern.strip("/")
-        level = [p for p in parents if p.count("/") == depth and fnmatch.fnmatchcase(p, pattern)]
+        pattern = pattern.strip("/")
+        level = matching(pattern, parents)
         if not level:
             raise DataError(f"{file.name}: no group {pattern!r}; {near(pattern, sorted(parents))}")
-        chosen += sorted(level, key=natural)
+        chosen += level
     return list(dict.fromkeys(chosen))
 
 

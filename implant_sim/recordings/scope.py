@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from jaxtyping import Bool, Float, Float32, Int32, Shaped
 from implant_sim.recordings.base import MAX_BIN_S
 from implant_sim.recordings.cutting import Rows
 from implant_sim.recordings.fields import Layout
-from implant_sim.recordings.files import ArrayFile, natural
+from implant_sim.recordings.files import ArrayFile, is_pattern, matching
 from sbtt_models.errors import DataError
 
 __all__ = ["Scope", "Table"]
@@ -53,16 +52,9 @@ class Scope:
 
         Empty for what is no pattern, or the name of a data set.
         """
-        if not any(mark in pattern for mark in "*?[") or self.file.has(self.at(pattern)):
+        if not is_pattern(pattern) or self.file.has(self.at(pattern)):
             return []
-        wanted = self.at(pattern)
-        depth = wanted.count("/")
-        found = [
-            name
-            for name in self.file.names()
-            if name.count("/") == depth and fnmatch.fnmatchcase(name, wanted)
-        ]
-        return [f"/{name}" for name in sorted(found, key=natural)]
+        return [f"/{name}" for name in matching(self.at(pattern), self.file.names())]
 
     def where(self, name: str) -> str:
         """File and data set, for errors."""

@@ -20,7 +20,7 @@ from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.beginning import Beginning
 from implant_sim.study.keys import DataKeys
 from implant_sim.study.rescore import rescored
-from implant_sim.study.rows import calibration_mean, energy_rows, hardware_row, power_band
+from implant_sim.study.rows import Offer, calibration_mean, energy_rows, hardware_row, power_band
 from implant_sim.study.scenario import Scenario
 from implant_sim.study.store import RESULT, Entry, Outcome, RunFolder
 
@@ -147,7 +147,9 @@ def hardware_of(scenario: Scenario, got: Acquisition) -> dict[str, Any]:
     """The columns of a point that need no decoder."""
     implant = scenario.implant
     spread = None if implant is None else power_band(implant, got.activity, scenario.seed)
-    return hardware_row(got.offered.held_in, got.activity, got.ledger, got.verdict, spread)
+    return hardware_row(
+        Offer.of(got.offered.held_in), got.activity, got.ledger, got.verdict, spread
+    )
 
 
 def reprice(

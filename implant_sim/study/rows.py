@@ -48,7 +48,7 @@ class Offer:
 
 
 def hardware_row(
-    recording: Recording | Population | Offer,
+    recording: Offer,
     activity: Activity,
     ledger: Ledger | None,
     verdict: Verdict | None,
@@ -64,9 +64,7 @@ def hardware_row(
     }
 
 
-def _sampled_columns(
-    recording: Recording | Population | Offer, activity: Activity
-) -> dict[str, Any]:
+def _sampled_columns(recording: Offer, activity: Activity) -> dict[str, Any]:
     return {
         "recording": recording.name,
         "n_channels": recording.n_channels,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from implant_sim.hardware.coverage import gini, measure
 from implant_sim.hardware.verdict import judge
-from implant_sim.study.rows import hardware_row
+from implant_sim.study.rows import Offer, hardware_row
 from sbtt_models.errors import SpecError
 from tests.hardware import hw
 from tests.hardware.test_kernels import MASKS
@@ -100,7 +100,7 @@ def test_of_an_acquisition(tree, gap_s, switches):
     assert found.revisit_gap_max_s == pytest.approx(gap_s)
     assert found.switch_hz * activity.duration_s == pytest.approx(switches)
     assert found.slots_used == pytest.approx(activity.bandwidth, rel=0.01)
-    row = hardware_row(rec, activity, ledger, verdict)
+    row = hardware_row(Offer.of(rec), activity, ledger, verdict)
     assert row["revisit_gap_max_s"] == found.revisit_gap_max_s
     assert row["coverage"] == found.covered
     assert row["switch_hz"] == found.switch_hz

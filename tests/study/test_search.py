@@ -12,7 +12,7 @@ from implant_sim.study.engines.base import Finished
 from implant_sim.study.expression import parse_condition
 from implant_sim.study.load import load
 from implant_sim.study.read_axes import axis_of
-from implant_sim.study.search.columns import settled
+from implant_sim.study.search.columns import condition_checked
 from implant_sim.study.search.found import DESIGN, FOUND
 from implant_sim.study.search.front import hypervolume, knee, non_dominated
 from implant_sim.study.search.propose import Drawn, Sampled
@@ -286,7 +286,7 @@ def test_faults_are_told(change, message):
 )  # fmt: skip
 def test_bounds_are_in_the_unit_of_their_column(text, row, holds):
     keys = ("schedule.bandwidth", "implant.amplifier.noise")
-    condition = settled(parse_condition(text), keys)
+    condition = condition_checked(parse_condition(text), keys)
     assert condition.holds(row.get) is holds
     room = room_of(row, condition)
     assert room is None or (room > 0) is holds

@@ -14,7 +14,7 @@ from implant_sim.study.yaml_loader import printable
 from sbtt_models.errors import SpecError
 from sbtt_models.units import measure, to_si
 
-__all__ = ["objective_checked", "settled"]
+__all__ = ["condition_checked", "objective_checked"]
 
 _TEXTS = (
     "scenario", "status", "recording", "implant", "decoder", "schedule", "within_limits",
@@ -29,7 +29,7 @@ _UNITS = {
 """What the end of a column's name says, longer ends first."""
 
 
-def settled(condition: Condition, keys: Collection[str]) -> Condition:
+def condition_checked(condition: Condition, keys: Collection[str]) -> Condition:
     """The condition, with quantities in the units of the columns that they are compared with.
 
     Parameters
@@ -48,7 +48,8 @@ def settled(condition: Condition, keys: Collection[str]) -> Condition:
     Examples
     --------
     >>> from implant_sim.study.expression import parse_condition
-    >>> settled(parse_condition("battery_h > 2 d"), ()).holds({"battery_h": 47.0}.get)
+    >>> checked = condition_checked(parse_condition("battery_h > 2 d"), ())
+    >>> checked.holds({"battery_h": 47.0}.get)
     False
     """
     for name in condition.names:

@@ -14,7 +14,7 @@ from implant_sim.study.expression import Condition, parse_condition
 from implant_sim.study.read_axes import Faults, axis_of, conditions_of
 from implant_sim.study.rows import HARDWARE
 from implant_sim.study.search.bisect import Bisection
-from implant_sim.study.search.columns import objective_checked, settled
+from implant_sim.study.search.columns import condition_checked, objective_checked
 from implant_sim.study.search.propose import Drawn, Proposer, Sampled
 from implant_sim.study.search.spec import Search
 from implant_sim.study.tree import as_node
@@ -138,7 +138,7 @@ def conditions_in(block: Node, keys: Collection[str]) -> dict[str, Any]:
     """
     faults: list[str] = []
     read = Faults(faults)
-    check = partial(settled, keys=keys)
+    check = partial(condition_checked, keys=keys)
     aims = block.mapping.get("objectives")
     for name, node in (aims.mapping if aims is not None else {}).items():
         read(_objective, name, node, keys)
