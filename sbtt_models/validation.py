@@ -97,7 +97,7 @@ def _hidden_of(data: StreamOnDevice, windows: Windows, share: float) -> _Hidden:
     draw = torch.Generator().manual_seed(0)
     # over whole windows as they were cut, so that it is the same whatever their order
     drawn = torch.rand((windows.trial.size, windows.n_bins, data.counts.shape[2]), generator=draw)
-    order = torch.from_numpy(np.argsort(-windows.inside(data.lengths), kind="stable"))
+    order = torch.from_numpy(windows.by_length(data.lengths))
     entries = (drawn < share)[order].to(data.counts.device)
     hidden: list[Bool[Tensor, "..."] | None] = []
     judged = first = 0

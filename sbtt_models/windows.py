@@ -25,9 +25,13 @@ class Windows:
         """How many bins of its trial are in each; what comes after them is padding."""
         return np.minimum(lengths[self.trial] - self.start, self.n_bins)
 
+    def by_length(self, lengths: Int[np.ndarray, " trial"]) -> Int[np.ndarray, " window"]:
+        """Their order if those with the most bins of their trial come first."""
+        return np.argsort(-self.inside(lengths), kind="stable")
+
     def longest_first(self, lengths: Int[np.ndarray, " trial"]) -> Windows:
         """The same ones, those with the most bins of their trial first."""
-        order = np.argsort(-self.inside(lengths), kind="stable")
+        order = self.by_length(lengths)
         return Windows(self.trial[order], self.start[order], self.n_bins)
 
     def thinned(self, most: int) -> Windows:
