@@ -84,10 +84,14 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--shares", type=float, nargs="+")
     parser.add_argument("--repeats", type=int)
+    parser.add_argument("--only", nargs="+", metavar="LABEL", help="of the part's schedules")
     given = parser.parse_args()
     part = PARTS[given.part] | {"recording.path": str(given.path.resolve())}
     part |= {} if given.shares is None else {"sweep.schedule.fraction": given.shares}
     part |= {} if given.repeats is None else {"repeats": given.repeats}
+    if given.only is not None:
+        asked = [each for each in part["sweep.schedule"] if each.get("label") in given.only]
+        part |= {"sweep.schedule": asked}
     # all lags up to half a second, as everywhere else; the one lag is read out by the tables
     implant_sim.run(
         SCENARIOS / f"{given.name}.yaml",

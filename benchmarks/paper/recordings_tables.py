@@ -1,6 +1,9 @@
 """Tables and pictures of `recordings.py`, from its run folders.
 
 python benchmarks/paper/recordings_tables.py runs/recordings docs/paper/recordings
+
+What `NAME.csv` there holds already stays, unless a run folder has the same point and repeat anew:
+the parts need not be run on one machine, nor at one time.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from sbtt_models import metrics
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625)
+RATIOS = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2)
+"""Shares of the input channels in the recipe of the SBTT paper's code."""
 ONE_LAG_S = 0.08
 MEASURES = {
     "velocity_r2": "Behaviour R², lags of 0 to 0.5 s",
@@ -51,7 +57,8 @@ COLOURS = dict(
     zip(DECODERS, ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000"), strict=True)
 )
 MARKS = {"random": "o-", "always-on": "s--", "best always-on": "^:", "weighted": "D-."}
-KEPT = ["part", "decoder", "schedule", "share", "repeat", *MEASURES, "bits_per_spike", "power_w"]
+KEYS = ["decoder", "schedule", "share", "repeat"]
+KEPT = ["part", *KEYS, *MEASURES, "bits_per_spike", "power_w"]
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -70,7 +77,14 @@ def read(folder: Path) -> pd.DataFrame:
             for point, repeat in zip(rows["point"], rows["repeat"], strict=True)
         ]
         frames.append(rows)
-    return pd.concat(frames)[KEPT].drop_duplicates(["decoder", "schedule", "share", "repeat"])
+    return pd.concat(frames)[KEPT]
+
+
+def joined(found: pd.DataFrame, kept: Path) -> pd.DataFrame:
+    """Points found in run folders, and those of the table that are not among them."""
+    known = [pd.read_csv(kept)] if kept.exists() else []
+    rows = pd.concat([found, *known]).round({"share": 6}).drop_duplicates(KEYS)
+    return rows.sort_values(["part", *KEYS])
 
 
 def one_lag(run: Run, point: int, repeat: int) -> float:
@@ -200,8 +214,22 @@ def draw(rows: pd.DataFrame, path: Path, title: str) -> None:
     plt.close(figure)
 
 
+def ratios(rows: pd.DataFrame) -> list[str]:
+    """The shares of the SBTT paper's code; nothing where they were not run."""
+    rows = rows[rows["share"].isin(RATIOS) & (rows["schedule"] == "random")]
+    compared = rows.loc[~rows["share"].isin(SHARES), "decoder"].unique()
+    if not len(compared):
+        return []
+    names = {key: name for key, name in DECODERS.items() if key in compared}
+    lines = ["**The shares of the SBTT paper's code**, random rotation.", ""]
+    for measure in ("velocity_r2_one_lag", "velocity_r2", "co_bps"):
+        lines += table(rows, "decoder", names, measure)
+    return lines
+
+
 def page(rows: pd.DataFrame) -> str:
     """All tables of one recording."""
+    of_paper, rows = ratios(rows), rows[rows["share"].isin(SHARES)]
     rotated = rows[rows["schedule"] == "random"]
     lines = ["**Random rotation**, mean ± standard deviation over repeats.", ""]
     for measure in MEASURES:
@@ -227,17 +255,18 @@ def page(rows: pd.DataFrame) -> str:
         if len(mean):
             cells = [f"{mean[s]:.3f}" if s in mean.index else "" for s in shares]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *of_paper]).rstrip() + "\n"
 
 
 def main() -> None:
     runs, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
-        rows = read(folder)
-        rows.to_csv(out / f"{folder.name}.csv", index=False, float_format="%.6g")
+        kept = out / f"{folder.name}.csv"
+        rows = joined(read(folder), kept)
+        rows.to_csv(kept, index=False, float_format="%.6g")
         (out / f"{folder.name}.md").write_text(page(rows), encoding="utf-8")
-        draw(rows, out / f"{folder.name}.png", folder.name)
+        draw(rows[rows["share"].isin(SHARES)], out / f"{folder.name}.png", folder.name)
 
 
 if __name__ == "__main__":
