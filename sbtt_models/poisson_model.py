@@ -19,7 +19,12 @@ from sbtt_models.linear_fit import Choice, Family
 from sbtt_models.means import smoothed_rates
 from sbtt_models.moments import ChainMoments, second_moments
 from sbtt_models.poisson_dynamics import PoissonDynamics, filter_evidence, laplace
-from sbtt_models.poisson_read_out import ExpectedStates, better_read_out, expected_rates
+from sbtt_models.poisson_read_out import (
+    ExpectedStates,
+    better_read_out,
+    expected_rates,
+    learned_prior,
+)
 from sbtt_models.state_model import StateFilter, StateModel
 
 __all__ = ["PoissonFamily", "PoissonModel"]
@@ -86,6 +91,8 @@ class PoissonFamily(Family[PoissonModel]):
     dampings: ClassVar[tuple[float, ...]] = (0.95, 0.6)
 
     means: Float[np.ndarray, " channel"]
+    learned: bool = False
+    """The loadings' prior begins with that precision, and goes on to what all channels show."""
 
     def first(self, batch: Batch, choice: Choice) -> PoissonModel:
         """Principal components of the logarithm of smoothed rates."""
@@ -99,6 +106,7 @@ class PoissonFamily(Family[PoissonModel]):
     def climb(self, model: PoissonModel, batch: Batch, choice: Choice) -> Iterator[PoissonModel]:
         """Expectation maximisation with Laplace's approximation."""
         system = model.system
+        prior = begun = choice.settings["prior"] * np.eye(system.chain.size)
         parts = batch.parts(system.chain.size)
         starts: list[Float[np.ndarray, "..."] | None] = [None] * len(parts)
         while True:
@@ -110,12 +118,11 @@ class PoissonFamily(Family[PoissonModel]):
                 chains.append(ChainMoments.of(found, second_moments(found), part.inside))
                 states.append(ExpectedStates.of(found, *seen))
             chain = reduce(add, chains).best()
-            loading, offset = better_read_out(
-                system.loading,
-                system.offset,
-                ExpectedStates.joined(states),
-                choice.settings["prior"],
+            loading, offset, unsure = better_read_out(
+                system.loading, system.offset, ExpectedStates.joined(states), prior
             )
+            if self.learned:
+                prior = learned_prior(loading, unsure, begun)
             system = PoissonDynamics(
                 chain.transition, chain.innovation, chain.initial, loading, offset
             )

@@ -11,10 +11,11 @@ from sbtt_models.chain import Posterior
 from sbtt_models.moments import by_bin
 from sbtt_models.poisson_dynamics import MOST_LOG_RATE, damped
 
-__all__ = ["ExpectedStates", "better_read_out", "expected_rates", "read_out_gain"]
+__all__ = ["ExpectedStates", "better_read_out", "expected_rates", "learned_prior", "read_out_gain"]
 
 _STEPS = 2  # of one M step: the next E step moves everything anyway
 _TINY = np.finfo(float).tiny
+_ASSUMED_CHANNELS = 5  # without, 18 channels cannot tell the covariance of 12 loadings
 _PRIOR_OFFSET = 1e-3  # keeps a channel that never fired from going to minus infinity
 
 
@@ -64,30 +65,40 @@ def read_out_gain(
     loading: Float[np.ndarray, "channel state"],
     offset: Float[np.ndarray, " channel"],
     states: ExpectedStates,
-    prior: float,
+    prior: Float[np.ndarray, "state state"],
 ) -> Float[np.ndarray, " channel"]:
     """Expected log likelihood of each channel and log prior of its loadings, but for constants."""
     log_mean = _log_mean(states.mean, states.spread, loading, offset)
     linear = states.mean @ loading.T + offset
     gain = (states.counts * linear - states.exposure * np.exp(log_mean)).sum(0)
-    return gain - 0.5 * (prior * (loading**2).sum(1) + _PRIOR_OFFSET * offset**2)
+    return gain - 0.5 * (((loading @ prior) * loading).sum(1) + _PRIOR_OFFSET * offset**2)
 
 
 def better_read_out(
     loading: Float[np.ndarray, "channel state"],
     offset: Float[np.ndarray, " channel"],
     states: ExpectedStates,
-    prior: float,
-) -> tuple[Float[np.ndarray, "channel state"], Float[np.ndarray, " channel"]]:
+    prior: Float[np.ndarray, "state state"],
+) -> tuple[
+    Float[np.ndarray, "channel state"],
+    Float[np.ndarray, " channel"],
+    Float[np.ndarray, "channel state state"],
+]:
     """A few damped Newton steps for all channels at once; no channel gets worse.
 
     Parameters
     ----------
-    prior : float
-        Precision of each loading about 0. [1/(ln spikes/bin)^2]
+    prior : numpy.ndarray
+        Precision of each channel's loadings about 0. [1/(ln spikes/bin)^2]
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Loadings, offsets, and how unsure the loadings are: their covariance (Laplace).
     """
     size = loading.shape[1]
-    penalty = np.array([prior] * size + [_PRIOR_OFFSET])
+    penalty = np.zeros((size + 1, size + 1))
+    penalty[:size, :size], penalty[size, size] = prior, _PRIOR_OFFSET
     mean, both = states.mean, np.concatenate([loading, offset[:, None]], axis=1)
     second = states.spread + _half_of_rows(mean)
     upper, lower = np.triu_indices(size)
@@ -115,11 +126,31 @@ def better_read_out(
         hessian[:, size, size] = total
         left = states.counts - expected
         slope = np.concatenate([left.T @ mean - tilt, left.sum(0)[:, None]], axis=1)
-        slope -= penalty * both
-        hessian += np.diag(penalty)
+        slope -= both @ penalty
+        hessian += penalty
         move = np.linalg.solve(hessian, slope[:, :, None])[:, :, 0]
         both, height = damped(height_of, both, move, height)
-    return both[:, :size], both[:, size]
+    return both[:, :size], both[:, size], np.linalg.inv(hessian)[:, :size, :size]
+
+
+def learned_prior(
+    loading: Float[np.ndarray, "channel state"],
+    covariance: Float[np.ndarray, "channel state state"],
+    begun: Float[np.ndarray, "state state"],
+) -> Float[np.ndarray, "state state"]:
+    """Precision of the loadings that all channels together suggest (one step of EM).
+
+    What one channel's few samples leave open, the others tell; states that no channel needs lose
+    their loadings. It does not matter in which coordinates the states are written.
+
+    Parameters
+    ----------
+    begun : numpy.ndarray
+        The precision that was assumed; it keeps the weight of a few channels.
+    """
+    found = loading.T @ loading + covariance.sum(0)
+    assumed = _ASSUMED_CHANNELS * np.linalg.inv(begun)
+    return np.linalg.inv((found + assumed) / (loading.shape[0] + _ASSUMED_CHANNELS))
 
 
 def _log_mean(

@@ -21,6 +21,12 @@ AUGMENTED = {"kind": "augmented_lds"}
 STATE_SPACE = {"kind": "state_space", "dropout": 0.2}
 POISSON = {"kind": "poisson_lds", "size": 12, "prior": 10, "iterations": 15}
 KALMAN = {"kind": "kalman", "size": 20, "prior": 1, "iterations": 20}
+# what all channels show of the loadings helps those that are seldom sampled
+LEARNED = POISSON | {"label": "learned prior", "learn_prior": True}
+AUGMENTED_LEARNED = AUGMENTED | {
+    "label": "augmented, learned prior",
+    "smoothers": [POISSON | {"learn_prior": True}, KALMAN],
+}
 SMOOTHING = {"kind": "smoothing"}
 COUNTS = {"label": "counts as they are", "kind": "smoothing", "sd": "1 ms", "prior": 0.001}
 BEST = {"label": "best always-on", "kind": "static_subset", "order": "greedy"}
@@ -67,6 +73,12 @@ PARTS: dict[str, dict[str, Any]] = {
         "sweep.schedule.fraction": SHARES[1:],
         "sweep.schedule": [TELLING, *TELLING_HYBRIDS],
         "sweep.decoder": [AUGMENTED, KALMAN],
+    },
+    "learned": {
+        "sweep.schedule.fraction": SHARES[1:],
+        "sweep.schedule": [RANDOM, BEST, WEIGHTED, HYBRIDS[3]],
+        "sweep.decoder": [POISSON, LEARNED, AUGMENTED, AUGMENTED_LEARNED],
+        "sweep.skip": [],
     },
     "ratios": {
         "sweep.schedule.fraction": [0.8, 0.6, 0.4, 0.3, 0.2],

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from sbtt_models.decoders.base import Setting
@@ -35,6 +35,15 @@ class PoissonLDS(LinearSpec):
     kind: Literal["poisson_lds"] = "poisson_lds"
     prior: float | None = Field(None, ge=0)
     """Precision of each loading about 0, for log rates. None: the best of 1, 10 and 100."""
+    learn_prior: bool = False
+    """Learn the covariance of the loadings from all channels, beginning with `prior`: where some
+    channels are sampled much less than others, as in weighted and hybrid schedules."""
+
+    @model_validator(mode="after")
+    def _something_to_begin_with(self) -> PoissonLDS:
+        if self.learn_prior and self.prior == 0:
+            raise ValueError("learn_prior: begins with `prior`, which must be above 0")
+        return self
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> FittedLinear:
@@ -43,7 +52,7 @@ class PoissonLDS(LinearSpec):
 
     @override
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:
-        return PoissonFamily(means)
+        return PoissonFamily(means, self.learn_prior)
 
     @override
     def model(self, saved: Saved, n_channels: int) -> PoissonModel:

@@ -26,6 +26,7 @@ from sbtt_models.poisson_read_out import (
     ExpectedStates,
     better_read_out,
     expected_rates,
+    learned_prior,
     read_out_gain,
 )
 from sbtt_models.signals import MaskedStream, Split
@@ -476,14 +477,14 @@ def test_the_read_out_climbs_to_a_maximum(spread: float) -> None:
 
     Of unsure states most of the pull comes from their covariance.
     """
-    model, data, prior = poisson(), batch(), 2.0
+    model, data, prior = poisson(), batch(), np.array([[2.0, 0.5], [0.5, 1.0]])
     found = laplace(model, data.counts, data.exposure, data.lengths)
     states = ExpectedStates.of(found, data.counts, data.exposure)
     states = replace(states, spread=spread * states.spread)
     loading, offset = model.loading, model.offset
     gain = read_out_gain(loading, offset, states, prior)
     for _ in range(25):
-        loading, offset = better_read_out(loading, offset, states, prior)
+        loading, offset, _ = better_read_out(loading, offset, states, prior)
         better = read_out_gain(loading, offset, states, prior)
         assert (better >= gain - 1e-9).all()
         gain = better
@@ -492,6 +493,36 @@ def test_the_read_out_climbs_to_a_maximum(spread: float) -> None:
             there = loading + step * np.eye(2)[i]
             assert (read_out_gain(there, offset, states, prior) < gain).all()
         assert (read_out_gain(loading, offset + step, states, prior) < gain).all()
+
+
+def test_a_learned_prior_does_not_depend_on_the_coordinates() -> None:
+    rng = np.random.default_rng(0)
+    loading, half, turn = (rng.normal(size=size) for size in ((7, 3), (7, 3, 3), (3, 3)))
+    unsure, begun, back = half @ half.transpose(0, 2, 1), np.diag([1.0, 2, 5]), np.linalg.inv(turn)
+    there = learned_prior(loading @ back, back.T @ unsure @ back, turn @ begun @ turn.T)
+    np.testing.assert_allclose(there, turn @ learned_prior(loading, unsure, begun) @ turn.T)
+    many = 3 * rng.normal(size=(100_000, 3)) * [1, 0.1, 2]
+    found = learned_prior(many, np.zeros((100_000, 3, 3)), begun)
+    np.testing.assert_allclose(1 / np.diag(found), [9, 0.09, 36], rtol=0.03)
+
+
+def test_channels_that_are_rarely_sampled_borrow_from_the_others() -> None:
+    rng = np.random.default_rng(4)
+    loading = np.pad(0.5 * rng.normal(size=(40, 2)), ((0, 0), (0, 4)))  # of six states two show
+    x = rng.normal(size=(20, 60, 6))
+    for t in range(1, 60):
+        x[:, t] = 0.95 * x[:, t - 1] + 0.3 * x[:, t]
+    log_rates = x @ loading.T - 0.5
+    exposure = (rng.random(log_rates.shape) < np.repeat([0.6, 0.015], 20)).astype(float)
+    counts = rng.poisson(np.exp(log_rates) * exposure).astype(float)
+    data, error = Batch.made(counts, exposure, np.full(20, 60)), {}
+    for learned in (False, True):
+        family, choice = PoissonFamily(np.full(40, 0.7), learned), Choice(6, {"prior": 1.0})
+        models = family.climb(family.first(data, choice), data, choice)
+        found = next(itertools.islice(models, 8, None))
+        rare = (np.log(found.rates(data, None)) - log_rates)[:, :, 20:]
+        error[learned] = (rare**2).mean()
+    assert error[True] < 0.85 * error[False]
 
 
 def test_poisson_em_raises_the_approximate_likelihood() -> None:
