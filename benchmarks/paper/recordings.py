@@ -23,8 +23,9 @@ POISSON = {"kind": "poisson_lds", "size": 12, "prior": 10, "iterations": 15}
 KALMAN = {"kind": "kalman", "size": 20, "prior": 1, "iterations": 20}
 # what all channels show of the loadings helps those that are seldom sampled
 LEARNED = POISSON | {"label": "learned prior", "learn_prior": True}
-AUGMENTED_LEARNED = AUGMENTED | {
+AUGMENTED_LEARNED = {
     "label": "augmented, learned prior",
+    "kind": "augmented_lds",
     "smoothers": [POISSON | {"learn_prior": True}, KALMAN],
 }
 SMOOTHING = {"kind": "smoothing"}
@@ -77,7 +78,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "learned": {
         "sweep.schedule.fraction": SHARES[1:],
         "sweep.schedule": [RANDOM, BEST, WEIGHTED, HYBRIDS[3]],
-        "sweep.decoder": [POISSON, LEARNED, AUGMENTED, AUGMENTED_LEARNED],
+        "sweep.decoder": [POISSON, LEARNED, AUGMENTED_LEARNED],
         "sweep.skip": [],
     },
     "ratios": {
