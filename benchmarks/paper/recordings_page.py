@@ -124,6 +124,33 @@ def above_random(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
+def above_fixed_prior(rows: pd.DataFrame) -> list[str]:
+    """Paired differences of a learned prior of the loadings to the fixed one."""
+    pairs = {"learned prior": "poisson_lds", "augmented, learned prior": "augmented_lds"}
+    learned = rows[rows["decoder"].isin(pairs)]
+    shares = sorted(learned["share"].unique(), reverse=True)
+    if not shares:
+        return []
+    lines = ["**A learned prior of the loadings minus the fixed one**, paired by repeat.", ""]
+    for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
+        lines.append(f"| {MEASURES[measure]} | " + " | ".join(f"{100 * s:g} %" for s in shares))
+        lines[-1] += " |"
+        lines.append("|---|" + "---:|" * len(shares))
+        for key, fixed in pairs.items():
+            for schedule, name in SCHEDULES.items():
+                two = [
+                    rows[(rows["decoder"] == each) & (rows["schedule"] == schedule)]
+                    for each in (key, fixed)
+                ]
+                ours, theirs = (each.set_index(["share", "repeat"])[measure] for each in two)
+                gain = (ours - theirs).dropna().groupby("share")
+                if len(gain):
+                    cells = " | ".join(signed(gain, s) for s in shares)
+                    lines.append(f"| {DECODERS[fixed]}; {name} | {cells} |")
+        lines.append("")
+    return lines
+
+
 def signed(gain: pd.core.groupby.SeriesGroupBy, share: float) -> str:
     """Mean of paired differences with its standard error; see :func:`told`."""
     values = gain.get_group(share).dropna() if share in gain.groups else ()
@@ -186,6 +213,7 @@ def page(rows: pd.DataFrame) -> str:
             lines += table(own, "schedule", SCHEDULES, measure)
         if (own["schedule"] == "best always-on").any():
             lines += above_best(own)
+    lines += above_fixed_prior(rows)
     power = rows.assign(power_mw=1e3 * rows["power_w"])
     shares = sorted(rows["share"].unique(), reverse=True)
     lines += ["| power of the implant [mW] | " + " | ".join(f"{100 * s:g} %" for s in shares)]
