@@ -45,7 +45,8 @@ class Augmentation:
     @classmethod
     def of(cls, training: Training, data: StreamOnDevice, noise: torch.Generator) -> Augmentation:
         """Prepare for the epochs of a training."""
-        return cls(training, noise, Spikes.of(data.counts) if training.jitter_bins else None)
+        spikes = Spikes.of(data.counts, data.exposure) if training.jitter_bins else None
+        return cls(training, noise, spikes)
 
     def epoch(self, data: StreamOnDevice) -> StreamOnDevice:
         """The training data of one epoch."""
@@ -68,13 +69,21 @@ class Spikes:
     place: Int[Tensor, " spike"]
     """Of its entry in the flat stream."""
     bin: Int[Tensor, " spike"]
+    in_part: bool
+    """Some bins are observed in part; else a move to an observed bin is always made."""
 
     @classmethod
-    def of(cls, counts: Float[Tensor, "trial bin channel"]) -> Spikes:
+    def of(
+        cls,
+        counts: Float[Tensor, "trial bin channel"],
+        exposure: Float[Tensor, "trial bin channel"],
+    ) -> Spikes:
         """Find them; of an entry with more than 64 the rest is left out."""
         single = counts.clamp(max=_MOST_SPIKES).long().flatten()
         place = torch.arange(single.numel(), device=counts.device).repeat_interleave(single)
-        return cls(place, place // counts.shape[2] % counts.shape[1])
+        # asked here, once: the answer makes the program wait for the device
+        in_part = bool(((exposure > 0) & (exposure < 1)).any())
+        return cls(place, place // counts.shape[2] % counts.shape[1], in_part)
 
 
 def jittered(
@@ -93,7 +102,7 @@ def jittered(
     Parameters
     ----------
     spikes : Spikes
-        Of these counts.
+        Of these counts, with this exposure.
     """
     total, n_channels = counts.shape[1:]
     draw = torch.randint(
@@ -104,7 +113,7 @@ def jittered(
     seen = exposure.flatten()
     there = seen[spikes.place + draw * n_channels]
     draw *= there > 0
-    if bool(((seen > 0) & (seen < 1)).any()):  # else a move to an observed bin is always made
+    if spikes.in_part:
         chance = torch.rand(there.shape, generator=generator, device=generator.device)
         draw *= chance.to(seen) * seen[spikes.place] < there
     one = torch.ones_like(spikes.place, dtype=counts.dtype)

@@ -27,9 +27,14 @@ def on_device(data=None):
     return StreamOnDevice.of(data or stream(), 12, torch.device("cpu"))
 
 
+def moved_from(counts, exposure, n_bins, seed=0):
+    spikes = Spikes.of(counts, exposure)
+    return jittered(counts, exposure, n_bins, spikes, generator(seed))
+
+
 def test_jitter_conserves_counts_and_lands_where_something_is_observed():
     data = on_device()
-    moved = jittered(data.counts, data.exposure, 3, Spikes.of(data.counts), generator())
+    moved = moved_from(data.counts, data.exposure, 3)
     assert torch.equal(moved.sum(1), data.counts.sum(1))
     assert (moved >= 0).all()
     assert not moved[data.exposure == 0].any()
@@ -40,7 +45,7 @@ def test_jitter_conserves_counts_and_lands_where_something_is_observed():
 def test_a_jittered_spike_moves_no_further_than_it_may(n_bins):
     counts = torch.zeros(400, 9, 1)
     counts[:, 4] = 2
-    moved = jittered(counts, torch.ones_like(counts), n_bins, Spikes.of(counts), generator())
+    moved = moved_from(counts, torch.ones_like(counts), n_bins)
     reached = moved.sum(0)[:, 0]
     assert reached.sum() == 800
     assert (reached[4 - n_bins : 5 + n_bins] > 800 / (2 * n_bins + 1) - 80).all()
@@ -52,7 +57,7 @@ def test_a_jittered_spike_moves_no_further_than_it_may(n_bins):
 def test_a_spike_with_nowhere_to_go_stays():
     counts = torch.zeros(50, 9, 1)
     counts[:, 4] = 3
-    moved = jittered(counts, (counts > 0).float(), 2, Spikes.of(counts), generator())
+    moved = moved_from(counts, (counts > 0).float(), 2)
     assert torch.equal(moved, counts)
 
 
@@ -289,7 +294,7 @@ def test_a_bin_without_samples_stays_empty_and_less_than_one_channel_counts_as_o
 def test_of_a_crowded_bin_the_first_spikes_move_and_the_rest_stays():
     counts = torch.zeros(1, 3, 2)
     counts[0, 1, 1] = 100
-    moved = jittered(counts, torch.ones_like(counts), 1, Spikes.of(counts), generator())
+    moved = moved_from(counts, torch.ones_like(counts), 1)
     assert moved.sum() == 100
     assert moved[0, 1, 1] >= 36
     assert (moved[0, :, 1] > 0).all()
@@ -300,7 +305,7 @@ def test_jitter_leaves_bins_their_counts_in_proportion_to_their_exposure():
     exposure = torch.ones(4000, 9, 1)
     exposure[:, 1::2] = 0.2
     counts = torch.poisson(5 * exposure, generator=generator())
-    moved = jittered(counts, exposure, 3, Spikes.of(counts), generator(1))
+    moved = moved_from(counts, exposure, 3, seed=1)
     assert torch.equal(moved.sum(1), counts.sum(1))
     means = (moved.sum(0) / exposure.sum(0))[:, 0]
     torch.testing.assert_close(means, torch.full((9,), 5.0), rtol=0.06, atol=0)
