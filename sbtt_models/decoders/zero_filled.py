@@ -67,8 +67,9 @@ class ZeroFilled(AroundSpec):
 def zero_filled(stream: MaskedStream) -> MaskedStream:
     """The same counts, with every bin of every trial called fully observed."""
     inside = within(stream.lengths, stream.counts.shape[1]).astype(np.float32)
-    exposure = np.broadcast_to(inside[:, :, None], stream.counts.shape)
-    return replace(stream, exposure=np.ascontiguousarray(exposure))
+    # a copy: of one channel the view would do, but torch warns of what cannot be written
+    exposure = np.broadcast_to(inside[:, :, None], stream.counts.shape).copy()
+    return replace(stream, exposure=exposure)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

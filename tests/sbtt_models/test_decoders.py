@@ -26,11 +26,13 @@ from sbtt_models.decoders import (
     TrialMixture,
     ZeroFilled,
 )
+from sbtt_models.decoders.augmented_lds import Correction
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.decoders.lfads import Controller, InitialCondition
+from sbtt_models.decoders.zero_filled import zero_filled
 from sbtt_models.errors import DataError, DivergedError, SpecError
 from sbtt_models.losses import selective_loss
-from sbtt_models.nets.base import Inferred
+from sbtt_models.nets.base import Inferred, Network
 from sbtt_models.objective import Objective
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.training import Training
@@ -65,6 +67,8 @@ SMALL = {
     "interpolation": Interpolation(),
 }
 NEURAL = {name: spec for name, spec in SMALL.items() if isinstance(spec, NeuralSpec)}
+NETWORKS = NEURAL | {"augmented_lds": Correction(mask_input=False, hidden=6, blocks=2, modes=2)}
+"""With the one inside a decoder that is no network by itself."""
 QUICK = Training(epochs=4, batch_size=8, ramp_epochs=2)
 
 
@@ -176,13 +180,26 @@ def test_an_unobserved_trial_and_a_silent_channel_are_borne(spec: DecoderSpec) -
     assert np.isfinite(rates).all()
 
 
-@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
-def test_every_parameter_learns(spec: NeuralSpec) -> None:
+def small_network(spec: NeuralSpec) -> tuple[Network, torch.Tensor | None]:
+    """For the 14 trials of `stream`, and what drives it from outside."""
     torch.manual_seed(0)
+    if not isinstance(spec, Correction):
+        return spec.network(torch.zeros(4), 12, 0), None
+    network = spec.network(torch.zeros(4), 12, 9)  # 1 + means and spreads of 2 states + 4 rates
+    with torch.no_grad():  # both are 0 until a smoother is fitted, and a first step is made
+        network.loading.normal_()
+        network.inner.readout.weight.normal_()
+    external = torch.rand(14, 12, 9) + 0.5
+    external[:, :, 0] = 1
+    return network, external
+
+
+@pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
+def test_every_parameter_learns(spec: NeuralSpec) -> None:
     data = stream()
-    network = spec.build(4, 12, torch.zeros(4))
+    network, external = small_network(spec)
     counts, exposure = torch.tensor(data.counts).float(), torch.tensor(data.exposure)
-    inferred = network(counts, exposure, torch.Generator().manual_seed(0))
+    inferred = network(counts, exposure, torch.Generator().manual_seed(0), external)
     loss = selective_loss(inferred.log_rates, counts, exposure) + sum(inferred.penalties.values())
     loss.backward()
     idle = [
@@ -192,15 +209,44 @@ def test_every_parameter_learns(spec: NeuralSpec) -> None:
     assert idle == (["generator.weight_ih_l0"] if spec.kind == "autoencoder" else [])
 
 
+@pytest.mark.parametrize("name", ["trial_mixture", "zero_filled"])
+def test_every_parameter_of_an_inner_network_learns(name: str) -> None:
+    """Another learning rate moves all of them elsewhere."""
+    rules = [
+        QUICK.model_copy(update={"epochs": 1, "learning_rate": rate}) for rate in (1e-3, 1e-2)
+    ]
+    slow, fast = (sbtt_models.fit(SMALL[name], stream(), each).saved().arrays for each in rules)
+    idle = [key for key in slow if key.startswith("network.") and (slow[key] == fast[key]).all()]
+    assert idle == (["network.generator.weight_ih_l0"] if name == "zero_filled" else [])
+
+
+def test_gaps_teach_a_zero_filled_network_silence() -> None:
+    """What selective backpropagation leaves out, its rival is taught: the rate itself, as loss."""
+    data = stream()
+    filled = zero_filled(data)
+    log_rates = torch.zeros(data.counts.shape, requires_grad=True)
+    counts, exposure = torch.tensor(filled.counts).float(), torch.tensor(filled.exposure)
+    selective_loss(log_rates, counts, exposure).backward()
+    gone = torch.tensor(~data.observed)
+    torch.testing.assert_close(
+        log_rates.grad[gone], torch.full((int(gone.sum()),), 1 / counts.numel())
+    )
+
+
+def test_one_channel_is_zero_filled_without_a_warning() -> None:
+    data = stream()
+    one = replace(data, counts=data.counts[..., :1], exposure=data.exposure[..., :1])
+    assert zero_filled(one).exposure.flags.writeable
+
+
 @pytest.mark.parametrize("hidden", [0.0, 0.3])
-@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
+@pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
 def test_what_is_not_observed_teaches_exactly_nothing(spec: NeuralSpec, hidden: float) -> None:
     """Whatever stands at unobserved entries, counts or rates: loss and gradients stay, bitwise."""
     data = stream()
     counts, exposure = torch.tensor(data.counts).float(), torch.tensor(data.exposure)
     gone = exposure == 0
-    torch.manual_seed(0)
-    network = spec.network(torch.zeros(4), 12, 0)
+    network, external = small_network(spec)
 
     def step(spoil: float) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         torch.manual_seed(1)
@@ -213,7 +259,8 @@ def test_what_is_not_observed_teaches_exactly_nothing(spec: NeuralSpec, hidden: 
             return replace(found, read_out=told[0])
 
         objective = Objective(hidden, 1.0, torch.Generator().manual_seed(0), network.head)
-        batch = Batch(torch.where(gone, torch.full_like(counts, 9 * spoil), counts), exposure)
+        spoilt = torch.where(gone, torch.full_like(counts, 9 * spoil), counts)
+        batch = Batch(spoilt, exposure, external)
         shown = [counts]
         network.zero_grad()
         terms = objective.terms(infer, batch)
