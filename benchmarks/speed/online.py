@@ -145,9 +145,9 @@ def main() -> int:
             f"Measured with torch {torch.__version__}, Python {platform.python_version()} on "
             f"{processor()}, one thread, {N_PUSHES} pushes, processor time; {SHARE:.0%} of the "
             "entries observed. A window slides one bin at a time except in `state_space`, the "
-            "filters and `trial_mixture`, whose cost for a bin does not depend on the window; that of "
-            "`trial_mixture` grows with its components, `augmented_lds` runs its smoother and its "
-            "network."
+            "filters and `trial_mixture`, whose cost for a bin does not depend on the window; "
+            "that of `trial_mixture` grows with its components, `augmented_lds` runs its smoother "
+            "and its network."
         )
         Path(__file__).with_suffix(".md").write_text(
             "# Inference, bin by bin and at once\n\n"
