@@ -15,6 +15,7 @@ from implant_sim.cli import app
 from implant_sim.study.find import shipped
 from implant_sim.study.load import load
 from implant_sim.study.yaml_loader import parse
+from sbtt_models.training import Training
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,3 +81,11 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_on_training_tells_every_option_and_its_default() -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| `([^|]*)` \|", page, re.M))
+    assert set(told) == set(Training.model_fields)
+    lines = "\n".join(f"{name}: {default}" for name, default in told.items())
+    assert Training.model_validate(parse(lines, "page").plain()) == Training()
