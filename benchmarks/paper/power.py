@@ -6,9 +6,10 @@ for name in power gating side_information drift; do
 done
 python benchmarks/paper/power.py docs/paper/power runs
 
-Power comes from the scenarios, without a decoder (first repeat); fidelity from the run folders. It
-does not depend on implant or radio where each sample arrives whole, so `power` may be run with one
-of them: --set 'sweep.implant=[implants/gated_uwb.yaml]'.
+Power comes from the scenarios, without a decoder (first repeat); fidelity from the run folders,
+or, where one is not there, from its means and spreads in `scores_NAME.csv` beside the tables.
+Fidelity does not depend on implant or radio where each sample arrives whole, so `power` may be run
+with one of them: --set 'sweep.implant=[implants/gated_uwb.yaml]'.
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-mpl.use("Agg")
-import matplotlib.pyplot as plt
-
-from implant_sim.report.style import COMPONENTS, LINES, MARKERS
 from implant_sim.study.budget import budgets
 from implant_sim.study.load import load
+
+sys.path.insert(0, str(Path(__file__).parent))
+from power_figures import draw_drift, draw_parts, draw_power
 
 RECORDINGS = {
     "Lorenz": ("rate_r2_expected", "R² of rates, expected counts"),
@@ -33,12 +32,14 @@ RECORDINGS = {
 }
 AFTER_DRIFT = RECORDINGS | {"Lorenz": ("bits_per_spike_all", "Bits per spike, all withheld")}
 """R² of rates would leave channels out that always-on schedules never sample."""
-IMPLANTS = {
-    "gated_uwb": "amplifiers sleep",
-    "cmos_uwb": "small, always on",
-    "utah_ble": "large, always on",
+GATING = tuple(f"implant.amplifier.{key}" for key in ("gating", "wake", "wake_time"))
+RUNS = {
+    "power": ("recording", "schedule", "schedule.fraction"),
+    "gating": (*GATING, "recording"),
+    "side_information": ("schedule", "implant.radio"),
+    "drift": ("recording", "schedule", "drift"),
 }
-RADIOS = ("UWB", "BLE", "MedRadio")
+"""Scenarios with a decoder, and what tells their scores apart."""
 
 
 def read(folder: Path, measures: dict[str, tuple[str, str]] = RECORDINGS) -> pd.DataFrame:
@@ -55,9 +56,28 @@ def read(folder: Path, measures: dict[str, tuple[str, str]] = RECORDINGS) -> pd.
     return frame
 
 
-def said(values: pd.Series) -> str:
-    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
-    return f"{values.mean():.3f}{spread}"
+def scores_of(runs: Path, out: Path, name: str) -> pd.DataFrame | None:
+    """Mean and standard deviation over repeats by what was swept: of a run, or as it was kept."""
+    kept, keys = out / f"scores_{name}.csv", list(RUNS[name])
+    if (runs / name / "results.csv").is_file():
+        frame = read(runs / name, AFTER_DRIFT if name == "drift" else RECORDINGS)
+        # one for each repeat, whatever implant and radio it was run with
+        each = frame.groupby([*keys, "repeat"], sort=False)["score"].first()
+        found = each.groupby(level=keys, sort=False).agg(["mean", "std"])
+        found.rename(columns={"std": "sd"}).reset_index().to_csv(kept, index=False)
+    return pd.read_csv(kept) if kept.is_file() else None
+
+
+def said(row: pd.Series) -> str:
+    spread = "" if np.isnan(row["sd"]) else f" ± {row['sd']:.3f}"
+    return f"{row['mean']:.3f}{spread}"
+
+
+def by_key(scores: pd.DataFrame | None, keys: tuple[str, ...]) -> dict[tuple[str, ...], str]:
+    """Scores as they are printed, by the words of their keys."""
+    if scores is None:
+        return {}
+    return {tuple(str(row[k]) for k in keys): said(row) for _, row in scores.iterrows()}
 
 
 def markdown(headings: list[str], rows: list[list[str]]) -> str:
@@ -89,112 +109,41 @@ def savings(hardware: pd.DataFrame) -> str:
     return markdown(["recording", "implant", "radio", *names], rows)
 
 
-def fidelity(frame: pd.DataFrame) -> str:
+def fidelity(scores: pd.DataFrame) -> str:
     """Fidelity by share and schedule; the same on every implant and radio."""
-    rows = []
-    for (recording, schedule), group in frame.groupby(["recording", "schedule"], sort=False):
-        full = frame[(frame["recording"] == recording) & (frame["schedule.fraction"] == 1)]
-        cells = [said(scores_of(full))]
-        cells += [
-            said(scores_of(group[group["schedule.fraction"] == s])) for s in (0.5, 0.25, 0.125)
-        ]
-        rows.append([recording, schedule, *cells])
+    shares, rows = (0.5, 0.25, 0.125), []
+    for recording, here in scores.groupby("recording", sort=False):
+        full = here[here["schedule.fraction"] == 1].iloc[0]
+        for schedule, group in here.groupby("schedule", sort=False):
+            found = group.set_index("schedule.fraction")
+            cells = [said(full), *(said(found.loc[share]) for share in shares)]
+            rows.append([str(recording), str(schedule), *cells])
     return markdown(["recording", "schedule", "100 %", "50 %", "25 %", "12.5 %"], rows)
 
 
-def scores_of(frame: pd.DataFrame) -> pd.Series:
-    """One for each repeat, whatever implant and radio it was run with."""
-    return frame.groupby("repeat")["score"].first()
+def priced_scores(hardware: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """What each point of `power` draws, and what it is worth."""
+    points = hardware.merge(scores, on=list(RUNS["power"]))
+    names = {"implant.radio": "radio", "schedule.fraction": "fraction", "mean": "fidelity"}
+    columns = ["recording", "implant", "radio", "schedule", "fraction", "power_w", "fidelity"]
+    return points.rename(columns=names)[[*columns, "sd"]]
 
 
-def draw_power(hardware: pd.DataFrame, frame: pd.DataFrame, path: Path) -> None:
-    figure, panels = plt.subplots(2, 3, figsize=(10.5, 6.2), sharey="row", constrained_layout=True)
-    points = []
-    keys = ["recording", "schedule", "schedule.fraction"]
-    scores = {key: scores_of(group) for key, group in frame.groupby(keys)}
-    for row, (recording, (_, label)) in zip(panels, RECORDINGS.items(), strict=True):
-        for axes, (implant, what) in zip(row, IMPLANTS.items(), strict=True):
-            on = hardware[(hardware["recording"] == recording) & (hardware["implant"] == implant)]
-            for radio, colour in zip(RADIOS, LINES, strict=False):
-                for schedule, line in (("random", "-"), ("best always-on", "--")):
-                    mine = (on["schedule"] == schedule) | (on["schedule.fraction"] == 1)
-                    found = on[mine & (on["implant.radio"] == radio)].sort_values("power_w")
-                    shares = found["schedule.fraction"]
-                    named = zip(found["schedule"], shares, strict=True)
-                    own = [scores[recording, s, f] for s, f in named]
-                    axes.errorbar(
-                        1e3 * found["power_w"], [v.mean() for v in own], [v.std() for v in own],
-                        color=colour, ls=line, marker="o", ms=4, lw=1.3, capsize=2,
-                        label=f"{radio}, {schedule}",
-                    )  # fmt: skip
-                    points += [
-                        [recording, implant, radio, schedule, f, w, v.mean(), v.std()]
-                        for f, w, v in zip(shares, found["power_w"], own, strict=True)
-                    ]
-            axes.set_xlim(left=0)
-            axes.set_title(f"{recording}: {implant} ({what})", fontsize=9)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.set_xlabel("Power of the implant (mW)")
-        row[0].set_ylabel(label)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.savefig(path, dpi=120)
-    names = ["recording", "implant", "radio", "schedule", "fraction", "power_w", "fidelity", "sd"]
-    pd.DataFrame(points, columns=names).to_csv(path.with_suffix(".csv"), index=False)
-
-
-def draw_parts(frame: pd.DataFrame, path: Path) -> None:
-    """Where the power goes at all and at a quarter of the samples, macaque M1."""
-    here = frame[(frame["recording"] == "macaque M1") & (frame["schedule"] == "random")]
-    figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.4), constrained_layout=True)
-    for axes, (implant, what) in zip(panels, IMPLANTS.items(), strict=True):
-        names = []
-        for i, (radio, share) in enumerate((r, s) for r in RADIOS for s in (1, 0.25)):
-            found = here[
-                (here["implant"] == implant) & (here["implant.radio"] == radio)
-                & (here["schedule.fraction"] == share)
-            ].mean(numeric_only=True)  # fmt: skip
-            left = 0.0
-            for component, colour in COMPONENTS.items():
-                width = 1e3 * found[f"power_{component}_w"]
-                axes.barh(i, width, left=left, color=colour, label=component if i == 0 else None)
-                left += width
-            names.append(f"{radio}, {share:.0%}")
-        axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.invert_yaxis()
-        axes.set_title(f"{implant} ({what})", fontsize=9)
-        axes.set_xlabel("Power (mW)")
-        axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=7, frameon=False, fontsize=8)
-    figure.savefig(path, dpi=120)
-
-
-def fidelity_of(runs: Path, name: str, keys: list[str]) -> dict[tuple[str, ...], str]:
-    """Score by what was swept, as far as a run has it."""
-    if not (runs / name / "results.csv").is_file():
-        return {}
-    groups = read(runs / name).groupby(keys)
-    return {tuple(map(str, key)): said(scores_of(group)) for key, group in groups}
-
-
-def gating(runs: Path) -> str:
-    swept = ("gating", "wake", "wake_time")
-    keys = [*(f"implant.amplifier.{key}" for key in swept), "recording"]
-    scores = fidelity_of(runs, "gating", keys)
+def gating(scores: pd.DataFrame | None) -> str:
+    worth = by_key(scores, RUNS["gating"])
     rows: dict[tuple[str, ...], list[str]] = {}
     for _, r in priced("gating").iterrows():
-        rule, at = tuple(str(r[k]) for k in keys[:3]), tuple(str(r[k]) for k in keys)
-        rows.setdefault(rule, list(rule)).extend(
-            [f"{1e3 * r['power_w']:.3g}", f"{r['sampled_fraction']:.3f}", scores.get(at, "")]
+        at = tuple(str(r[k]) for k in RUNS["gating"])
+        rows.setdefault(at[:3], list(at[:3])).extend(
+            [f"{1e3 * r['power_w']:.3g}", f"{r['sampled_fraction']:.3f}", worth.get(at, "")]
         )
     names = [f"{r}: {what}" for r in RECORDINGS for what in ("power [mW]", "exposure", "fidelity")]
     return markdown(["gating", "wakes", "settles in", *names], list(rows.values()))
 
 
-def side_information(runs: Path) -> str:
-    keys = ["schedule", "implant.radio"]
-    scores, rows = fidelity_of(runs, "side_information", keys), []
+def side_information(scores: pd.DataFrame | None) -> str:
+    keys = RUNS["side_information"]
+    worth, rows = by_key(scores, keys), []
     for _, r in priced("side_information").iterrows():
         schedule, radio = (str(r[k]) for k in keys)
         if r["error"]:
@@ -208,7 +157,7 @@ def side_information(runs: Path) -> str:
                 f"{r['link_rate_bps']:.4g}",
                 f"{1e6 * r['power_radio_w']:.3g}",
                 f"{1e3 * r['power_w']:.3g}",
-                scores.get((schedule, radio), ""),
+                worth.get((schedule, radio), ""),
             ]
         )
     return markdown(
@@ -241,56 +190,30 @@ def frames() -> str:
     return markdown(headings, rows)
 
 
-def drift(frame: pd.DataFrame) -> str:
+def drift(scores: pd.DataFrame) -> str:
     rows = []
-    for (recording, schedule), group in frame.groupby(["recording", "schedule"], sort=False):
-        cells = [said(g["score"]) for _, g in group.groupby("drift", sort=False)]
-        rows.append([recording, schedule, *cells])
-    return markdown(["recording", "schedule", *frame["drift"].unique()], rows)
-
-
-def draw_drift(frame: pd.DataFrame, path: Path) -> None:
-    figure, panels = plt.subplots(1, 2, figsize=(9.5, 4.4), constrained_layout=True)
-    states = {
-        "-": {"none": 0, "25 % silent": 25, "50 % silent": 50},
-        "--": {"none": 0, "25 % silent, noticed": 25, "50 % silent, noticed": 50},
-    }
-    for axes, (recording, (_, label)) in zip(panels, AFTER_DRIFT.items(), strict=True):
-        here = frame[frame["recording"] == recording]
-        arms = zip(here["schedule"].unique(), LINES, MARKERS, strict=False)
-        for schedule, colour, marker in arms:
-            arm = here[here["schedule"] == schedule]
-            for line, shares in states.items():
-                found = [arm[arm["drift"] == state]["score"] for state in shares]
-                axes.errorbar(
-                    list(shares.values()), [f.mean() for f in found], [f.std() for f in found],
-                    color=colour, ls=line, marker=marker, ms=5, lw=1.4, capsize=2,
-                    label=f"{schedule}{', noticed' if line == '--' else ''}",
-                )  # fmt: skip
-        axes.set_ylabel(label)
-        axes.set_title(recording, fontsize=9)
-        axes.set_xlabel("Electrodes silent in the test trials (%)")
-        axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.savefig(path, dpi=120)
+    for (recording, schedule), group in scores.groupby(["recording", "schedule"], sort=False):
+        rows.append([recording, schedule, *(said(row) for _, row in group.iterrows())])
+    return markdown(["recording", "schedule", *scores["drift"].unique()], rows)
 
 
 def main() -> None:
     out, runs = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
+    scores = {name: scores_of(runs, out, name) for name in RUNS}
     hardware = priced("power")
     tables = {"power": savings(hardware), "frames": frames(), "heat": heat()}
     draw_parts(hardware, out / "parts.png")
-    tables |= {"gating": gating(runs), "side_information": side_information(runs)}
-    if (runs / "power" / "results.csv").is_file():
-        frame = read(runs / "power")
-        tables["fidelity"] = fidelity(frame)
-        draw_power(hardware, frame, out / "fidelity.png")
-    if (runs / "drift" / "results.csv").is_file():
-        frame = read(runs / "drift", AFTER_DRIFT)
-        tables["drift"] = drift(frame)
-        draw_drift(frame, out / "drift.png")
+    tables["gating"] = gating(scores["gating"])
+    tables["side_information"] = side_information(scores["side_information"])
+    if (found := scores["power"]) is not None:
+        tables["fidelity"] = fidelity(found)
+        labels = {recording: label for recording, (_, label) in RECORDINGS.items()}
+        draw_power(priced_scores(hardware, found), labels, out / "fidelity.png")
+    if (found := scores["drift"]) is not None:
+        tables["drift"] = drift(found)
+        labels = {recording: label for recording, (_, label) in AFTER_DRIFT.items()}
+        draw_drift(found, labels, out / "drift.png")
     text = "\n".join(f"## {name.replace('_', ' ')}\n\n{table}" for name, table in tables.items())
     (out / "tables.md").write_text(text, encoding="utf-8")
     print(text)
