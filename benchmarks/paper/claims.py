@@ -73,7 +73,8 @@ def claims() -> list[tuple[str, str, str, str]]:
         ("raw data do not fit a commodity radio", "204.8 on about 1 Mb/s: > 200 x (third party)",
          f"{raw / ble.throughput_bps:.0f} x what 1 Mb/s Bluetooth carries", "holds"),
         ("the radio decides what bits cost", "1.2 mW on UWB, 2 to 5 W on BLE for 204.8 Mb/s",
-         f"{1e3 * raw * uwb.energy_per_bit_j:.2f} mW and {raw * 24.19e-9:.2f} W",
+         f"{1e3 * raw * uwb.energy_per_bit_j:.2f} mW and "
+         f"{raw * ble.energy_per_payload_bit_j:.2f} W",
          "a factor of some thousand"),
     ]  # fmt: skip
 
