@@ -22,6 +22,8 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.signal import lfilter
 
+from implant_sim.study.paths import found
+
 KNOT_S = 20.0
 FINE = 8  # steps of a frame on which spikes are laid
 MAD_TO_SD = 1.4826
@@ -100,7 +102,7 @@ def table(frame):
 
 
 def main() -> None:
-    path, out = Path(sys.argv[1]), Path(sys.argv[2])
+    path, out = found(Path.cwd(), sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     with h5py.File(path, "r") as file:
@@ -114,7 +116,7 @@ def main() -> None:
         "rise_s", "decay_s", "amplitude", "noise_density", "explained", "exponent",
         "explained_with_exponent",
     ]  # fmt: skip
-    found = []
+    medians = []
     for indicator, group in [*cells.groupby("indicator"), ("all", cells)]:
         row = {"indicator": indicator, "cells": str(len(group))}
         for name in numbers:
@@ -122,13 +124,13 @@ def main() -> None:
             row[name] = f"{values.median():.3g} ({values.min():.3g} to {values.max():.3g})"
         for name in ("amplitude", "decay_s"):
             row[f"sd of log {name}"] = f"{np.log(group[name]).std():.2g}"
-        found.append(row)
+        medians.append(row)
     lines = [
         "Median (least to most) over cells. Amplitude: peak of one spike, dF/F. Noise density:",
         "of a frame at one frame a second, dF/F. Explained: share of the variance above the",
         "baseline; beside it with an exponent. Times in seconds.",
         "",
-        *table(pd.DataFrame(found)),
+        *table(pd.DataFrame(medians)),
         "",
         "`python benchmarks/calcium/calibrate.py calcium_groundtruth_gcamp8.h5 benchmarks/calcium`",  # noqa: E501
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import implant_sim
+from implant_sim.study.paths import found
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios" / "paper"
 SHARES = [1.0, 0.5, 0.25, 0.125, 0.0625]
@@ -97,14 +98,14 @@ PARTS: dict[str, dict[str, Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="of a scenario in scenarios/paper")
-    parser.add_argument("path", type=Path, help="of the recording")
+    parser.add_argument("path", help="of the recording, here or in IMPLANT_SIM_DATA")
     parser.add_argument("out", type=Path)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--shares", type=float, nargs="+")
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--only", nargs="+", metavar="LABEL", help="of the part's schedules")
     given = parser.parse_args()
-    part = PARTS[given.part] | {"recording.path": str(given.path.resolve())}
+    part = PARTS[given.part] | {"recording.path": str(found(Path.cwd(), given.path))}
     part |= {} if given.shares is None else {"sweep.schedule.fraction": given.shares}
     part |= {} if given.repeats is None else {"repeats": given.repeats}
     if given.only is not None:
