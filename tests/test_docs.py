@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
+import runpy
 import shlex
+import sys
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -36,17 +41,28 @@ def yaml_blocks() -> Iterator[tuple[str, str]]:
             yield f"{page.relative_to(ROOT)}:{line}", found[1]
 
 
-def commands() -> Iterator[tuple[str, list[str]]]:
-    """Every ``implant-sim ...`` of an indented line or between back quotes."""
-    for page in PAGES:
+def typed(program: str, pages: list[Path]) -> Iterator[tuple[str, list[str]]]:
+    """Every ``program ...`` of an indented line or between back quotes, without the program."""
+    for page in pages:
         text = page.read_text().replace("\\\n", " ")  # a line that goes on
-        typed = re.findall(r"^    (?:[A-Z_]+=\S+ )?(implant-sim [^#\n]*)", text, re.M)
-        typed += [" ".join(found.split()) for found in re.findall(r"`(implant-sim [^`]*)`", text)]
-        for command in typed:
+        found = re.findall(rf"^    (?:[A-Z_]+=\S+ )?{program} ([^#\n]*)", text, re.M)
+        found += [" ".join(f.split()) for f in re.findall(rf"`{program} ([^`]*)`", text)]
+        for command in found:
             reader = shlex.shlex(command, posix=True, punctuation_chars=True)
             reader.whitespace_split = True
             ours = takewhile(lambda word: word not in ("|", ">", "&", ";", "&&"), reader)
-            yield str(page.relative_to(ROOT)), list(ours)[1:]
+            yield str(page.relative_to(ROOT)), list(ours)
+
+
+def scripts() -> Iterator[tuple[str, list[str]]]:
+    """Every ``python benchmarks/...``, once."""
+    pages = [*PAGES, *sorted((ROOT / "benchmarks").rglob("*.md"))]
+    seen = {}
+    for page, (script, *given) in typed("python", pages):
+        if script.startswith("benchmarks/"):
+            seen.setdefault((script, *given), page)
+    for words, page in seen.items():
+        yield page, list(words)
 
 
 @pytest.mark.parametrize(("where", "text"), [*yaml_blocks()], ids=lambda v: v[:40])
@@ -62,7 +78,7 @@ def test_every_yaml_block_is_a_valid_part_of_a_scenario(where: str, text: str) -
     assert load(tree).n_points >= 1
 
 
-@pytest.mark.parametrize(("page", "words"), [*commands()], ids=str)
+@pytest.mark.parametrize(("page", "words"), [*typed("implant-sim", PAGES)], ids=str)
 def test_every_command_can_be_typed(page: str, words: list[str]) -> None:
     """Its options exist, and the shipped scenario that it names takes what is set."""
     command, *given = words
@@ -74,6 +90,41 @@ def test_every_command_can_be_typed(page: str, words: list[str]) -> None:
         if name in shipped() or name.startswith("scenarios/"):
             where = name if name in shipped() else str(ROOT / name)
             assert load(where, parsed.get("set_") or []).n_points >= 1
+
+
+@pytest.mark.parametrize(("page", "words"), [*scripts()], ids=str)
+def test_every_script_takes_what_is_typed(
+    page: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, and its parser, if it has one, accepts the arguments; nothing is run."""
+    script, *given = words
+    text = (ROOT / script).read_text()
+    if "ArgumentParser(" not in text:
+        places = [int(number) for number in re.findall(r"sys\.argv\[(\d)\]", text)]
+        assert len(given) >= max(places, default=0), f"{page}: {' '.join(words)}"
+        return
+    # words in brackets may be left out
+    monkeypatch.setattr(sys, "argv", [script, *(w for w in given if w[0] not in "[.")])
+    with pytest.raises(_Accepted):
+        parse_only(script, monkeypatch)
+
+
+class _Accepted(Exception):
+    """A parser took its arguments."""
+
+
+def parse_only(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a script up to where it has read its arguments."""
+    read = argparse.ArgumentParser.parse_args
+
+    def stop(parser: argparse.ArgumentParser, *given: Any, **named: Any) -> None:
+        read(parser, *given, **named)
+        raise _Accepted
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(sys, "path", [str((ROOT / script).parent), *sys.path])
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
