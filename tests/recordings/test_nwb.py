@@ -11,6 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from implant_sim.recordings import AnyRecording
+from implant_sim.study.load import load as load_study
 from sbtt_models.errors import DataError
 
 pynwb = pytest.importorskip("pynwb")
@@ -160,3 +161,55 @@ def test_an_hdf5_file_that_is_no_nwb(tmp_path):
         file["x"] = [1, 2]
     with pytest.raises(DataError, match=r"c.nwb: as NWB: cannot be read"):
         load(tmp_path, path="c.nwb")
+
+
+def maze(path, columns, moves, series):
+    """Reaches of 2 s with the columns and series of a file of DANDI, three units."""
+    nwb = pynwb.NWBFile("s", "id", datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    intervals = [[2.0 * i, 2.0 * i + 1.9] for i in range(6)]
+    for i in range(3):
+        nwb.add_unit(spike_times=np.arange(0.3 + i, 12, 0.25), obs_intervals=intervals)
+    for name in columns | {moves: None}:
+        nwb.add_trial_column(name, name)
+    for i, (start, stop) in enumerate(intervals):
+        known = {name: values[i] for name, values in columns.items()}
+        nwb.add_trial(start_time=start, stop_time=stop, **known, **{moves: start + 0.5})
+    nwb.create_processing_module("behavior", "b").add(series)
+    with warnings.catch_warnings(), pynwb.NWBHDF5IO(path, "w") as io:
+        warnings.simplefilter("ignore")
+        io.write(nwb)
+    return {"recording.path": str(path)}
+
+
+def read(changes):
+    study = load_study("paper/mc_maze", changes)
+    return study.points[0].scenario.recording.load(study.root)
+
+
+def test_the_maze_of_the_benchmark_is_read_as_its_scenario_says(tmp_path):
+    columns = {"trial_type": [1, 1, 2, 2, 1, 2], "trial_version": [0, 1, 0, 0, 0, 0]}
+    velocity = np.stack([np.arange(12_000.0), np.zeros(12_000)], axis=1)
+    series = pynwb.TimeSeries(name="hand_vel", data=velocity, unit="mm/s", rate=1000.0)
+    recording = read(maze(tmp_path / "a.nwb", columns, "move_onset_time", series))
+    assert recording.counts.shape == (6, 70, 3)
+    assert recording.condition.tolist() == [0, 1, 2, 2, 0, 2]
+    assert recording.behaviour.name == "hand_vel"
+    # the first bin begins 250 ms before the movement, at 2.25 s; its middle is 5 ms later
+    assert recording.behaviour.values[1, 0, 0] == pytest.approx(2255)
+
+
+def test_the_maze_of_the_paper_is_read_with_its_own_columns(tmp_path):
+    """Column names of DANDI 000070 as published loaders have them."""
+    columns = {"discard_trial": [0.0, 1.0, 0.0, 0.0, 0.0, 0.0], "task_success": [1.0] * 6}
+    hand = pynwb.behavior.SpatialSeries(
+        name="Hand", data=np.zeros((12_000, 2)), reference_frame="screen",
+        timestamps=np.arange(12_000) / 1000,
+    )  # fmt: skip
+    series = pynwb.behavior.Position(name="Position", spatial_series=[hand])
+    changes = maze(tmp_path / "a.nwb", columns, "move_begins_time", series) | {
+        "recording.align.field": "move_begins_time",
+        "recording.condition": [],
+        "recording.keep": {"discard_trial": [0, "0.0"], "task_success": [1, "1.0"]},
+        "recording.behaviour.name": "Position/Hand",
+    }
+    assert read(changes).counts.shape == (5, 70, 3)
