@@ -40,8 +40,8 @@ _RESULT_FREE = (
     "cli/", "__main__.py", "files.py", "atomic.py", "report/", "study/engines/",
     "study/search/",
     *(f"study/{name}.py" for name in (
-        "claims", "clerk", "coordinate", "events", "index", "limits", "progress", "provenance",
-        "queue", "runner", "seldom",
+        "claims", "clerk", "coordinate", "duration", "events", "index", "limits", "progress",
+        "provenance", "queue", "runner", "seldom",
     )),
 )  # fmt: skip
 """Where points run and how they are listed changes no result."""

@@ -13,7 +13,9 @@ from implant_sim.files import size_text
 from implant_sim.hardware.streaming import Need
 from implant_sim.recordings import AnyRecording
 from implant_sim.recordings.base import Declared
-from implant_sim.study.duration import choosing_s, epoch_s
+from implant_sim.study.delivery import delivery_name
+from implant_sim.study.duration import choosing_s, epoch_s, training_s
+from implant_sim.study.keys import DataKeys
 from implant_sim.study.load import Study
 from implant_sim.study.scenario import Scenario
 from sbtt_models.errors import LimitError
@@ -71,7 +73,7 @@ class Prediction:
     disk_b: float
     """Of the whole run folder. [byte]"""
     training_s: float
-    """Of all runs on one core, roughly, if none stops early; of decoders trained in epochs. [s]"""
+    """Of all runs on one core, roughly, if none stops early. [s]"""
     choosing_s: float
     """Of all runs on one core, roughly, where channels are chosen by what the data say. [s]"""
 
@@ -93,6 +95,7 @@ def predict(study: Study) -> Prediction:
     """
     sizes: dict[str, Declared] = {}
     total, finest, seconds, choosing = 0, 1, 0.0, 0.0
+    keys, trained = DataKeys(), set[str]()
     for point in study.points:
         scenario = point.scenario
         key = scenario.recording.model_dump_json()
@@ -100,7 +103,12 @@ def predict(study: Study) -> Prediction:
             sizes[key] = _size(scenario.recording, study.root)
         size = sizes[key]
         total += size.n_bins * size.n_channels * study.repeats
-        seconds += _training_s(_begun(scenario, point.index in study.starts), size) * study.repeats
+        warm = point.index in study.starts
+        once_s = _training_s(_begun(scenario, warm), size) * study.repeats
+        name = delivery_name(keys, scenario, 0, str(study.starts[point.index]) if warm else None)
+        if name not in trained:  # points that get the same data share one decoder
+            trained.add(name)
+            seconds += once_s
         choosing += choosing_s(scenario.schedule, size) * study.repeats
         if dwell_s := scenario.schedule.dwell_s:
             finest = max(finest, round(size.bin_s / dwell_s))
@@ -151,17 +159,15 @@ def _size(source: AnyRecording, root: Path) -> Declared:
 
 def _training_s(scenario: Scenario, size: Declared) -> float:
     """Of one run, all epochs; refused where the limit would end it in its first."""
-    epoch = epoch_s(scenario.decoder, size.n_bins, size.n_channels)
-    if epoch is None:
-        return 0.0
     most_s = scenario.time_limit_s
-    if most_s is not None and epoch > most_s:
+    epoch = epoch_s(scenario.decoder, size.n_bins, size.n_channels)
+    if most_s is not None and epoch is not None and epoch > most_s:
         raise LimitError(
             f"one epoch over {size.n_bins:,} bins of {size.n_channels:,} channels takes about "
             f"{epoch:,.0f} s, and time_limit is {most_s:g} s, which is enough for "
             f"{int(size.n_bins * most_s / epoch):,} bins: raise time_limit, or take fewer trials"
         )
-    return epoch * scenario.training.epochs
+    return training_s(scenario.decoder, scenario.training, size)
 
 
 def _b_per_entry(steps_per_bin: int) -> float:

@@ -6,7 +6,6 @@ Points that differ in what happens after training share it, too, and are scored 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from implant_sim import files
-from implant_sim.hardware.implant import Implant
 from implant_sim.study.acquisition import Acquisition, acquisition
 from implant_sim.study.beginning import Beginning
+from implant_sim.study.delivery import delivery_name
 from implant_sim.study.keys import DataKeys
 from implant_sim.study.rescore import rescored
 from implant_sim.study.rows import Offer, calibration_mean, energy_rows, hardware_row, power_band
@@ -29,13 +28,6 @@ __all__ = ["Reprice", "decoded_detail", "hardware_of", "notes_of", "reprice", "s
 Reprice: TypeAlias = Callable[..., Outcome | None]
 """Scenario, repeat, root, run folder, key of a sibling, and what the point begins with, if it does
 -> outcome, or None if it has to be run."""
-_NOT_DELIVERED = ("radio", "limits", "counted", "chance", "drift")
-"""Parts of a data key that mostly leave the delivered stream as it is; `reprice` makes sure."""
-_DELIVERED = ("recording", "schedule", "pretraining")
-"""All that matters to it where an implant delivers each sample whole."""
-_NOT_DECODED = {
-    "name", "repeats", "implant", "sweep", "search", "time_limit_s", "warm_start", "drift",
-}  # fmt: skip
 
 
 def siblings(scenarios: Mapping[int, Scenario], entries: Iterable[Entry]) -> dict[str, str]:
@@ -65,34 +57,11 @@ def siblings(scenarios: Mapping[int, Scenario], entries: Iterable[Entry]) -> dic
             at = None if at.start is None else named.get(at.start)
         for one in reversed(begun):
             before = one.start and hints.get(one.start)
-            hints[one.key] = _hint(keys, scenarios[one.point], one.repeat, before)
+            hints[one.key] = delivery_name(keys, scenarios[one.point], one.repeat, before)
         leader = first.setdefault(hints[entry.key], entry.key)
         if leader != entry.key:
             found[entry.key] = leader
     return found
-
-
-def _hint(keys: DataKeys, scenario: Scenario, repeat: int, before: str | None) -> str:
-    """Names what a decoder is trained on, as far as the scenario tells."""
-    whole = _delivers_whole(scenario.implant)
-    data = [
-        part
-        for part in keys.of(scenario, 1.0)
-        if (part[0] in _DELIVERED if whole else part[0] not in _NOT_DELIVERED)
-    ]
-    named = [data, scenario.model_dump_json(exclude=_NOT_DECODED), repeat]
-    if before is not None and scenario.warm_start is not None:
-        named += [before, scenario.warm_start.model_dump_json()]
-    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
-
-
-def _delivers_whole(implant: Implant | None) -> bool:
-    """Whether spikes arrive as the recording has them, whatever else the implant is made of."""
-    return implant is not None and not (
-        implant.looks_at_signal
-        or implant.multiplexer.holds_bin
-        or implant.amplifier.wake == "late"
-    )
 
 
 def decoded_detail(

@@ -396,10 +396,14 @@ class TestPredictions:
                 recording=recording, decoder={"kind": "autoencoder"}, **changes
             ))  # fmt: skip
 
-        short, long = (limits.predict(study(trials)).training_s for trials in (4, 40))
-        assert 9.9 < long / short < 10.1
+        times = (limits.predict(study(trials)).training_s for trials in (4, 40, 400))
+        short, long, longer = times
+        assert longer - long == pytest.approx(10 * (long - short))
+        assert short > 0
         assert limits.predict(study(4, repeats=3)).training_s == pytest.approx(3 * short)
         assert limits.predict(study_of([1])).training_s == 0  # smoothing has no epochs
+        radios = study(4, sweep={"implant.radio.kind": ["ble", "uwb"]})
+        assert limits.predict(radios).training_s == pytest.approx(short)  # they share a decoder
         with pytest.raises(LimitError, match=r"time_limit is 0\.001 s, which is enough for"):
             limits.predict(study(4000, time_limit="1 ms"))
 
