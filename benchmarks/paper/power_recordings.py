@@ -134,6 +134,7 @@ def main() -> None:
     tables, shares, savings = [], [], []
     for name in RECORDINGS:
         table, drawn = pd.read_csv(given / f"{name}.csv"), priced(name)
+        table = table[table["share"].isin(SHARES)]
         decoder, reference = full(table)
         measured = scores(table, reference)
         measured = measured[measured["schedule"].isin(drawn["schedule"])]
