@@ -61,11 +61,6 @@ PARTS: dict[str, dict[str, Any]] = {
         "sweep.schedule": [STATIC],
         "sweep.decoder": [KALMAN],
     },
-    "always_on_augmented": {
-        "sweep.schedule.fraction": SHARES[1:],
-        "sweep.schedule": [STATIC],
-        "sweep.decoder": [AUGMENTED],
-    },
     "chosen": {
         "sweep.schedule.fraction": SHARES[1:],
         "sweep.schedule": [BEST, WEIGHTED],
