@@ -8,6 +8,7 @@ import re
 import runpy
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -140,3 +141,31 @@ def test_the_page_on_training_tells_every_option_and_its_default() -> None:
     assert set(told) == set(Training.model_fields)
     lines = "\n".join(f"{name}: {default}" for name, default in told.items())
     assert Training.model_validate(parse(lines, "page").plain()) == Training()
+
+
+PAPER = ROOT / "docs" / "paper"
+
+
+def table_rows(path: Path) -> Counter[str]:
+    lines = path.read_text().splitlines()
+    return Counter(line.strip() for line in lines if re.match(r"\|(?!-)", line))
+
+
+@pytest.mark.parametrize(
+    ("page", "generated"),
+    [
+        ("lorenz", "lorenz/tables.md"),
+        ("power", "power/recordings.md"),
+        ("power", "power/claims.md"),
+        ("pretraining", "pretraining/table.md"),
+    ],
+)
+def test_generated_tables_stand_in_their_page(page: str, generated: str) -> None:
+    shown, rows = table_rows(PAPER / f"{page}.md"), table_rows(PAPER / generated)
+    assert {row: shown[row] for row in rows} == rows  # a stale copy beside them would show
+
+
+@pytest.mark.parametrize("page", ["lorenz", "recordings"])
+def test_every_row_of_a_page_was_generated(page: str) -> None:
+    generated = set[str]().union(*map(table_rows, (PAPER / page).glob("*.md")))
+    assert not set(table_rows(PAPER / f"{page}.md")) - generated
