@@ -65,7 +65,6 @@ def full(table: pd.DataFrame) -> tuple[str, pd.Series]:
 def scores(table: pd.DataFrame, reference: pd.Series) -> pd.DataFrame:
     """Mean and spread of each schedule and share by decoder, and what it keeps of a reference."""
     table = table[table["decoder"].isin(DECODERS)]
-    table = table.drop_duplicates(["decoder", *AT, "repeat"])  # parts overlap
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for decoder, name in DECODERS.items():
         for at, group in table[table["decoder"] == decoder].groupby(AT, sort=False):

@@ -18,6 +18,8 @@ from implant_sim.study.paths import found
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios" / "paper"
 SHARES = [1.0, 0.5, 0.25, 0.125, 0.0625]
+RATIOS = [1.0, 0.8, 0.6, 0.4, 0.3, 0.2]
+"""Shares of the input channels in the recipe of the SBTT paper's code."""
 AUGMENTED = {"kind": "augmented_lds"}
 STATE_SPACE = {"kind": "state_space", "dropout": 0.2}
 POISSON = {"kind": "poisson_lds", "size": 12, "prior": 10, "iterations": 15}
@@ -83,7 +85,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "sweep.skip": [],
     },
     "ratios": {
-        "sweep.schedule.fraction": [0.8, 0.6, 0.4, 0.3, 0.2],
+        "sweep.schedule.fraction": RATIOS[1:],
         "sweep.schedule": [RANDOM],
         "sweep.decoder": [AUGMENTED, STATE_SPACE, KALMAN],
     },
@@ -104,8 +106,10 @@ def main() -> None:
     part |= {} if given.shares is None else {"sweep.schedule.fraction": given.shares}
     part |= {} if given.repeats is None else {"repeats": given.repeats}
     if given.only is not None:
-        asked = [each for each in part["sweep.schedule"] if each.get("label") in given.only]
-        part |= {"sweep.schedule": asked}
+        named = {each["label"]: each for each in part["sweep.schedule"] if "label" in each}
+        if unknown := [label for label in given.only if label not in named]:
+            parser.error(f"--only: {unknown[0]!r} is none of {', '.join(map(repr, named))}")
+        part |= {"sweep.schedule": [named[label] for label in named if label in given.only]}
     # all lags up to half a second, as everywhere else; the one lag is read out by the tables
     implant_sim.run(
         SCENARIOS / f"{given.name}.yaml",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
+from recordings import RATIOS, SHARES
 from scipy import stats
 
-SHARES = (1.0, 0.5, 0.25, 0.125, 0.0625)
-RATIOS = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2)
-"""Shares of the input channels in the recipe of the SBTT paper's code."""
 MEASURES = {
     "velocity_r2": "Behaviour R², lags of 0 to 0.5 s",
     "velocity_r2_one_lag": "Behaviour R², one lag of about 80 ms",
     "co_bps": "Bits per spike, neurons never sampled",
     "bits_per_spike_all": "Bits per spike, withheld entries",
 }
+JUDGED = ("velocity_r2", "co_bps", "bits_per_spike_all")
 DECODERS = {
     "augmented_lds": "augmented Poisson dynamics",
     "state_space": "state space",
@@ -40,6 +41,15 @@ SCHEDULES = {
 }
 
 
+def laid_out(title: str, shares: Sequence[float], cells: Mapping[str, list[str]]) -> list[str]:
+    """Lines of markdown: a column for each share, a line for each name."""
+    head = [title, *(f"{100 * s:g} %" for s in shares)]
+    lines = [
+        f"| {' | '.join(row)} |" for row in (head, *([name, *c] for name, c in cells.items()))
+    ]
+    return [lines[0], "|---|" + "---:|" * len(shares), *lines[1:], ""]
+
+
 def cell(values: pd.Series) -> str:
     """Mean and standard deviation."""
     if not len(values):
@@ -49,36 +59,29 @@ def cell(values: pd.Series) -> str:
 
 
 def table(rows: pd.DataFrame, by: str, names: dict[str, str], measure: str) -> list[str]:
-    """One line for each decoder or schedule, one column for each share."""
+    """One line for each decoder or schedule that was run."""
     shares = sorted(rows["share"].unique(), reverse=True)
-    lines = [
-        f"| {MEASURES[measure]} | " + " | ".join(f"{100 * s:g} %" for s in shares) + " |",
-        "|---|" + "---:|" * len(shares),
-    ]
+    cells = {}
     for key, name in names.items():
         own = rows[rows[by] == key]
         if len(own):
-            cells = [cell(own.loc[own["share"] == s, measure].dropna()) for s in shares]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
+            cells[name] = [cell(own.loc[own["share"] == s, measure].dropna()) for s in shares]
+    return laid_out(MEASURES[measure], shares, cells)
 
 
-def verdicts(rows: pd.DataFrame) -> list[str]:
-    """Paired differences of the augmented model to each rival, with their standard error."""
+def above_rivals(rows: pd.DataFrame) -> list[str]:
+    """Paired differences of the augmented model to each other decoder."""
     rotated = rows[rows["schedule"] == "random"]
     ours = rotated[rotated["decoder"] == "augmented_lds"].set_index(["share", "repeat"])
     shares = sorted(ours.index.levels[0], reverse=True)
-    head = " | ".join(f"{100 * s:g} %" for s in shares)
     lines = []
-    for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
-        lines += [f"| {MEASURES[measure]}: above | {head} |", "|---|" + "---:|" * len(shares)]
-        for key, name in list(DECODERS.items())[1:]:
+    for measure in JUDGED:
+        cells = {}
+        for key, name in DECODERS.items():
             theirs = rotated[rotated["decoder"] == key].set_index(["share", "repeat"])
-            if not len(theirs):
-                continue
-            gain = (ours[measure] - theirs[measure]).dropna().groupby("share")
-            lines.append(f"| {name} | " + " | ".join(signed(gain, s) for s in shares) + " |")
-        lines.append("")
+            if key != "augmented_lds" and len(theirs):
+                cells[name] = paired(ours[measure] - theirs[measure], shares)
+        lines += laid_out(f"{MEASURES[measure]}: above", shares, cells)
     return lines
 
 
@@ -86,17 +89,16 @@ def above_best(own: pd.DataFrame) -> list[str]:
     """Paired differences of each schedule to the best always-on channels, of one decoder."""
     best = own[own["schedule"] == "best always-on"].set_index(["share", "repeat"])
     shares = sorted(best.index.unique("share"), reverse=True)
-    head = " | ".join(f"{100 * s:g} %" for s in shares)
     lines = []
-    for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
-        title = f"{MEASURES[measure]}: above the best always-on channels"
-        lines += [f"| {title} | {head} |", "|---|" + "---:|" * len(shares)]
+    for measure in JUDGED:
+        cells = {}
         for key, name in SCHEDULES.items():
             other = own[own["schedule"] == key].set_index(["share", "repeat"])
-            gain = (other[measure] - best[measure]).dropna().groupby("share")
+            gain = (other[measure] - best[measure]).dropna()
             if key not in ("best always-on", "always-on") and len(gain):
-                lines.append(f"| {name} | " + " | ".join(signed(gain, s) for s in shares) + " |")
-        lines.append("")
+                cells[name] = paired(gain, shares)
+        title = f"{MEASURES[measure]}: above the best always-on channels"
+        lines += laid_out(title, shares, cells)
     return lines
 
 
@@ -107,60 +109,55 @@ def above_random(rows: pd.DataFrame) -> list[str]:
         return []
     shares = sorted(fixed["share"].unique(), reverse=True)
     n = fixed.groupby("share").size().max()
-    head = f"above {n} random always-on subsets, Kalman smoother"
     lines = []
     for measure in ("velocity_r2", "co_bps"):
-        lines.append(f"| {MEASURES[measure]}: {head} | ")
-        lines[-1] += " | ".join(f"{100 * s:g} %" for s in shares) + " |"
-        lines.append("|---|" + "---:|" * len(shares))
+        cells = {}
         for decoder in ("augmented_lds", "kalman"):
             rotated = rows[(rows["schedule"] == "random") & (rows["decoder"] == decoder)]
-            cells = [
-                difference(*(part.loc[part["share"] == s, measure] for part in (rotated, fixed)))
+            cells[f"random rotation, {DECODERS[decoder]}"] = [
+                unpaired(*(part.loc[part["share"] == s, measure] for part in (rotated, fixed)))
                 for s in shares
             ]
-            lines.append(f"| random rotation, {DECODERS[decoder]} | " + " | ".join(cells) + " |")
-        lines.append("")
+        title = f"{MEASURES[measure]}: above {n} random always-on subsets, Kalman smoother"
+        lines += laid_out(title, shares, cells)
     return lines
 
 
 def above_fixed_prior(rows: pd.DataFrame) -> list[str]:
     """Paired differences of a learned prior of the loadings to the fixed one."""
     pairs = {"learned prior": "poisson_lds", "augmented, learned prior": "augmented_lds"}
-    learned = rows[rows["decoder"].isin(pairs)]
-    shares = sorted(learned["share"].unique(), reverse=True)
+    shares = sorted(rows.loc[rows["decoder"].isin(pairs), "share"].unique(), reverse=True)
     if not shares:
         return []
     lines = ["**A learned prior of the loadings minus the fixed one**, paired by repeat.", ""]
-    for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
-        lines.append(f"| {MEASURES[measure]} | " + " | ".join(f"{100 * s:g} %" for s in shares))
-        lines[-1] += " |"
-        lines.append("|---|" + "---:|" * len(shares))
-        for key, fixed in pairs.items():
+    for measure in JUDGED:
+        cells = {}
+        for pair in pairs.items():
             for schedule, name in SCHEDULES.items():
-                two = [
-                    rows[(rows["decoder"] == each) & (rows["schedule"] == schedule)]
-                    for each in (key, fixed)
-                ]
-                ours, theirs = (each.set_index(["share", "repeat"])[measure] for each in two)
-                gain = (ours - theirs).dropna().groupby("share")
+                here = rows[rows["schedule"] == schedule].set_index(["share", "repeat"])
+                ours, theirs = (here[here["decoder"] == each][measure] for each in pair)
+                gain = (ours - theirs).dropna()
                 if len(gain):
-                    cells = " | ".join(signed(gain, s) for s in shares)
-                    lines.append(f"| {DECODERS[fixed]}; {name} | {cells} |")
-        lines.append("")
+                    cells[f"{DECODERS[pair[1]]}; {name}"] = paired(gain, shares)
+        lines += laid_out(MEASURES[measure], shares, cells)
     return lines
 
 
-def signed(gain: pd.core.groupby.SeriesGroupBy, share: float) -> str:
-    """Mean of paired differences with its standard error; see :func:`told`."""
-    values = gain.get_group(share).dropna() if share in gain.groups else ()
-    if len(values) < 2:
-        return f"{values.mean():+.3f}" if len(values) else ""
-    return told(values.mean(), values.std() / np.sqrt(len(values)), len(values) - 1)
+def paired(gain: pd.Series, shares: Sequence[float]) -> list[str]:
+    """Mean difference of paired repeats at each share, with its standard error."""
+    cells = []
+    for share in shares:
+        values = gain[gain.index.get_level_values("share") == share].dropna()
+        if len(values) > 1:
+            error = values.std() / np.sqrt(len(values))
+            cells.append(with_error(values.mean(), error, len(values) - 1))
+        else:
+            cells.append(f"{values.mean():+.3f}" if len(values) else "")
+    return cells
 
 
-def difference(ours: pd.Series, theirs: pd.Series) -> str:
-    """Difference of two means with the standard error of Welch; see :func:`told`."""
+def unpaired(ours: pd.Series, theirs: pd.Series) -> str:
+    """Difference of two means with the standard error of Welch."""
     ours, theirs = ours.dropna(), theirs.dropna()
     if not len(ours) or not len(theirs):
         return ""
@@ -169,13 +166,23 @@ def difference(ours: pd.Series, theirs: pd.Series) -> str:
         return f"{gain:+.3f}"
     parts = np.array([values.var() / len(values) for values in (ours, theirs)])
     freedom = parts.sum() ** 2 / (parts**2 / [len(ours) - 1, len(theirs) - 1]).sum()
-    return told(gain, np.sqrt(parts.sum()), freedom)
+    return with_error(gain, np.sqrt(parts.sum()), freedom)
 
 
-def told(gain: float, error: float, freedom: float) -> str:
+def with_error(gain: float, error: float, freedom: float) -> str:
     """A difference and its standard error; bold where it is beyond a t-test at 5 %."""
     text = f"{gain:+.3f} ({error:.3f})"
     return f"**{text}**" if abs(gain) > stats.t.ppf(0.975, freedom) * error else text
+
+
+def power(rows: pd.DataFrame) -> list[str]:
+    """What the implant draws, in mW."""
+    shares, cells = sorted(rows["share"].unique(), reverse=True), {}
+    for key, name in SCHEDULES.items():
+        mean = 1e3 * rows[rows["schedule"] == key].groupby("share")["power_w"].mean()
+        if len(mean):
+            cells[name] = [f"{mean[s]:.3f}" if s in mean.index else "" for s in shares]
+    return laid_out("power of the implant [mW]", shares, cells)
 
 
 def ratios(rows: pd.DataFrame) -> list[str]:
@@ -203,25 +210,15 @@ def page(rows: pd.DataFrame) -> str:
         "beyond a t-test at 5 %, here and below.",
         "",
     ]
-    lines += verdicts(rows) + above_random(rows)
+    lines += above_rivals(rows) + above_random(rows)
     for decoder in DECODERS:
         own = rows[rows["decoder"] == decoder]
         if own["schedule"].nunique() < 2:
             continue
         lines += [f"**Schedules, {DECODERS[decoder]}**", ""]
-        for measure in ("velocity_r2", "co_bps", "bits_per_spike_all"):
+        for measure in JUDGED:
             lines += table(own, "schedule", SCHEDULES, measure)
         if (own["schedule"] == "best always-on").any():
             lines += above_best(own)
-    lines += above_fixed_prior(rows)
-    power = rows.assign(power_mw=1e3 * rows["power_w"])
-    shares = sorted(rows["share"].unique(), reverse=True)
-    lines += ["| power of the implant [mW] | " + " | ".join(f"{100 * s:g} %" for s in shares)]
-    lines[-1] += " |"
-    lines.append("|---|" + "---:|" * len(shares))
-    for key, name in SCHEDULES.items():
-        mean = power[power["schedule"] == key].groupby("share")["power_mw"].mean()
-        if len(mean):
-            cells = [f"{mean[s]:.3f}" if s in mean.index else "" for s in shares]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *of_paper]).rstrip() + "\n"
+    lines += above_fixed_prior(rows) + power(rows)
+    return "\n".join([*lines, *of_paper]).rstrip() + "\n"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from recordings import SHARES
 from recordings_figure import draw
-from recordings_page import MEASURES, SHARES, page
+from recordings_page import MEASURES, page
 
 from implant_sim.report.load import Run, load_run
 from implant_sim.study.ridge import fit_ridge
