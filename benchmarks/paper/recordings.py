@@ -37,6 +37,10 @@ BEST = {"label": "best always-on", "kind": "static_subset", "order": "greedy"}
 TELLING = {"label": "most telling always-on", "kind": "static_subset", "order": "information"}
 RANDOM, STATIC = {"kind": "random_subset"}, {"label": "always-on", "kind": "static_subset"}
 WEIGHTED = {"label": "weighted", "kind": "weighted", "by": "variance", "least_share": 0.25}
+# as often as the best linear read-out of behaviour wants; and the channels that it wants most, always
+BEHAVIOUR = {"label": "by behaviour", "kind": "weighted", "by": "behaviour", "least_share": 0.1}
+BEHAVIOUR_STATIC = {"label": "always-on, by behaviour", "kind": "static_subset"}
+BEHAVIOUR_STATIC |= {"order": "behaviour"}
 # of the budget half, or three quarters, on the best channels; the others take turns
 HYBRIDS = [
     {"label": f"hybrid, {part}, {way}", "kind": "hybrid", "always_share": share, "order": "greedy"}
@@ -78,9 +82,14 @@ PARTS: dict[str, dict[str, Any]] = {
         "sweep.schedule": [TELLING, *TELLING_HYBRIDS],
         "sweep.decoder": [AUGMENTED, KALMAN],
     },
+    "behaviour": {
+        "sweep.schedule.fraction": SHARES[1:],
+        "sweep.schedule": [BEHAVIOUR, BEHAVIOUR_STATIC],
+        "sweep.decoder": [AUGMENTED],
+    },
     "learned": {
         "sweep.schedule.fraction": SHARES[1:],
-        "sweep.schedule": [RANDOM, BEST, WEIGHTED, HYBRIDS[3]],
+        "sweep.schedule": [RANDOM, BEST, WEIGHTED, HYBRIDS[3], BEHAVIOUR, BEHAVIOUR_STATIC],
         "sweep.decoder": [POISSON, LEARNED, AUGMENTED_LEARNED],
         "sweep.skip": [],
     },

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from implant_sim.hardware.schedules.adaptive import in_steps
+from implant_sim.hardware.schedules.allocation import behaviour_rates
 from implant_sim.hardware.schedules.linear_model import USUAL_SIZE, LinearModel, fit_linear_model
 from implant_sim.hardware.schedules.random_subset import draw_subsets
+from implant_sim.hardware.schedules.regression import Moments, moments
 from implant_sim.hardware.schedules.view import Calibration, Groups, View
 
-__all__ = ["Order", "by_information", "by_rate", "choose", "greedy"]
+__all__ = ["Order", "by_behaviour", "by_information", "by_rate", "choose", "greedy"]
 
-Order = Literal["random", "rate", "greedy", "information"]
+Order = Literal["random", "rate", "greedy", "information", "behaviour"]
 
-_WINDOW_S = 0.1  # spikes are summed over so long: single bins are nearly all zero
-_LAGS = 3  # windows back from the bin, 0.3 s in all
-_COMPONENTS = 5  # of the population, where there is no behaviour
-_RIDGE = 1e-3  # of each standardised feature's energy
+_LAGS = 3  # windows of 0.1 s back from the bin
 _FORGOTTEN = 1e-9  # of what a state was, after so many steps
 
 Rank = Callable[[Calibration, Groups, int], Int[np.ndarray, " chosen"]]
@@ -49,7 +46,12 @@ def choose(
     SpecError
         For calibration data that do not suit the ranking.
     """
-    ranks: dict[str, Rank] = {"rate": by_rate, "greedy": greedy, "information": by_information}
+    ranks: dict[str, Rank] = {
+        "rate": by_rate,
+        "greedy": greedy,
+         "information": by_information,
+        "behaviour": by_behaviour,
+    }
     if order == "random":
         return np.flatnonzero(draw_subsets(1, view.groups, k, rng)[0])
     return ranks[order](view.calibrate(), view.groups, k)
@@ -58,10 +60,25 @@ def choose(
 def by_rate(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
     """Take the k most active channels, at most one of a group; ties go to the lower number."""
     seen = np.maximum(1, (data.recorded).sum(axis=(0, 1)))
-    rate = np.where(data.recorded, data.counts, 0).sum(axis=(0, 1)) / seen
+    return _largest(np.where(data.recorded, data.counts, 0).sum(axis=(0, 1)) / seen, groups, k)
+
+
+def by_behaviour(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
+    """Take the k channels that the best allocation of samples to behaviour visits most.
+
+    All channels are weighed at once, as :func:`allocation.behaviour_rates` does it; ``greedy`` takes
+    one after the other, and keeps what it took first.
+    """
+    return _largest(behaviour_rates(data, groups, k, 0.0), groups, k)
+
+
+def _largest(
+    values: Float[np.ndarray, " channel"], groups: Groups, k: int
+) -> Int[np.ndarray, " chosen"]:
+    """The k largest, at most one of a group; ties go to the lower number."""
     chosen: list[int] = []
     taken = np.zeros(groups.n, dtype=np.bool_)
-    for channel in np.argsort(-rate, kind="stable"):
+    for channel in np.argsort(-values, kind="stable"):
         if len(chosen) < k and not taken[groups.of[channel]]:
             chosen.append(int(channel))
             taken[groups.of[channel]] = True
@@ -120,14 +137,6 @@ def _settled(
     return np.linalg.solve(one + ahead @ information, ahead)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Moments:
-    """Second moments of features and targets."""
-
-    features: Float[np.ndarray, "feature feature"]
-    cross: Float[np.ndarray, "feature target"]
-
-
 def greedy(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
     """Take the channel that lowers the validation error most, k times.
 
@@ -141,7 +150,8 @@ def greedy(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chose
     numpy.ndarray
         k channels, in order of choice.
     """
-    train, valid = _moments(data)
+    found = moments(data, _LAGS)
+    train, valid = found.train, found.valid
     left = _Unexplained(train, valid, k)
     free = np.ones(data.counts.shape[2], dtype=np.bool_)
     chosen: list[int] = []
@@ -160,7 +170,7 @@ class _Unexplained:
     only when one is chosen, and follow from its row at the start and from the steps since.
     """
 
-    def __init__(self, train: _Moments, valid: _Moments, k: int) -> None:
+    def __init__(self, train: Moments, valid: Moments, k: int) -> None:
         n_features = len(train.features)
         self._n, self._train, self._valid = n_features // _LAGS, train, valid
         at = np.arange(n_features).reshape(self._n, _LAGS)
@@ -211,51 +221,3 @@ class _Unexplained:
         train = self._train.features[at] - self._rows[done, at].T @ weights
         valid = self._valid.features[at] - weights[:, at].T @ lost - lost[:, at].T @ weights
         return train, valid
-
-
-def _moments(data: Calibration) -> tuple[_Moments, _Moments]:
-    features = _lagged(data)
-    targets, scale_each = _targets(data, features)
-    x, y = {}, {}
-    for name, part in (("train", ~data.valid), ("valid", data.valid)):
-        rows = data.scored & part[:, None]
-        x[name], y[name] = features[rows], targets[rows]
-    mean_x, mean_y = x["train"].mean(axis=0), y["train"].mean(axis=0)
-    scale_x = _scale(x["train"])
-    scale_y = _scale(y["train"]) if scale_each else np.ones(len(mean_y))
-    moments = []
-    for name in ("train", "valid"):
-        fx, fy = (x[name] - mean_x) / scale_x, (y[name] - mean_y) / scale_y
-        moments.append(_Moments(fx.T @ fx, fx.T @ fy))
-    moments[0].features[np.diag_indices(len(mean_x))] += _RIDGE * len(x["train"]) + 1e-9
-    return moments[0], moments[1]
-
-
-def _scale(values: Float[np.ndarray, "row column"]) -> Float[np.ndarray, " column"]:
-    deviation = values.std(axis=0)
-    return np.where(deviation > 0, deviation, 1.0)
-
-
-def _lagged(data: Calibration) -> Float[np.ndarray, "trial bin feature"]:
-    """Spikes of each channel in the windows before and up to each bin, channel by channel."""
-    window = max(1, round(_WINDOW_S / data.bin_s))
-    counts = np.where(data.recorded, data.counts, 0)
-    n_trials, n_bins, n_channels = counts.shape
-    total = np.zeros((n_trials, n_bins + 1, n_channels))
-    np.cumsum(counts, axis=1, out=total[:, 1:])
-    edges = [np.maximum(0, np.arange(1, n_bins + 1) - lag * window) for lag in range(_LAGS + 1)]
-    windows = [total[:, late] - total[:, early] for late, early in pairwise(edges)]
-    return np.stack(windows, axis=3).reshape(n_trials, n_bins, n_channels * _LAGS)
-
-
-def _targets(
-    data: Calibration, features: Float[np.ndarray, "trial bin feature"]
-) -> tuple[Float[np.ndarray, "trial bin target"], bool]:
-    """Give what is to be predicted, and whether each dimension counts the same."""
-    if data.behaviour is not None:
-        return data.behaviour, True
-    now = features[:, :, ::_LAGS]
-    rows: Bool[np.ndarray, "trial bin"] = data.scored & ~data.valid[:, None]
-    centred = now[rows] - now[rows].mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    return now @ axes[:, ::-1][:, :_COMPONENTS], False

@@ -49,6 +49,8 @@ def visit_rates(
         weights = np.where(weights > 0, weights, _SPARE * weights[weights > 0].min())
     demand = _demand(_level(weights, least, groups, k), weights, least, groups)
     demand *= k / demand.sum()
+    if groups.free:
+        return np.minimum(demand[groups.of], 1.0)
     rates = np.empty(len(weights))
     for g in range(groups.n):
         own = groups.members[groups.start[g] : groups.start[g + 1]]

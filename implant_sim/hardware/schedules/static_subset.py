@@ -20,8 +20,9 @@ class StaticSubset(Budgeted):
     """The same channels in every bin.
 
     `rate` takes the most active ones, `greedy` those that together predict behaviour best (or the
-    population's own leading components, where there is no behaviour), `information` those that
-    tell most of the population's state, under a linear model of it. All three rank on training and
+    population's own leading components, where there is no behaviour), chosen one after the other;
+    `behaviour` the same, weighed all at once, as `weighted` does by behaviour; `information` those
+    that tell most of the population's state, under a linear model of it. All four rank on training and
     validation trials only, and those are charged as calibration.
     """
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from implant_sim.hardware.kernels import patterns
+from implant_sim.hardware.schedules.allocation import behaviour_rates
 from implant_sim.hardware.schedules.base import Budgeted, CalibrationRule, Plan, View
 from implant_sim.hardware.schedules.sharing import (
     WEIGHT_BIT,
@@ -32,7 +33,11 @@ class Weighted(Budgeted):
     had r_c t visits, less or more by under one (under two where wires hold one channel).
 
     `by: rate` and `by: variance` weigh on training and validation trials, which are charged as
-    calibration; the weights are rounded to 8 bits, and so many are sent for each channel.
+    calibration; the weights are rounded to 8 bits, and so many are sent for each channel. So does
+    `by: behaviour`, whose rates are those of the best linear read-out of behaviour (or of the
+    population's leading components, where there is none), see
+    :func:`implant_sim.hardware.schedules.allocation.behaviour_rates`. What `least_share` gives the
+    other channels lets a decoder learn what they say of the population.
 
     References
     ----------
@@ -45,7 +50,7 @@ class Weighted(Budgeted):
     kind: Literal["weighted"] = "weighted"
     weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(None, min_length=1)
     """One for each channel, any scale."""
-    by: Literal["rate", "variance"] | None = None
+    by: Literal["rate", "variance", "behaviour"] | None = None
     """Weigh on calibration data instead."""
     least_share: Fraction = Field(0.0, ge=0, le=1)
     """The least rate of a channel, as a share of the even rate: 1 visits all alike; at 0, channels
@@ -56,7 +61,7 @@ class Weighted(Budgeted):
     def _one_way_to_weigh(self) -> Weighted:
         if (self.weights is None) == (self.by is None):
             given = "both are" if self.by is not None else "neither is"
-            raise ValueError(f"give weights or by (rate, variance), exactly one: {given} given")
+            raise ValueError(f"give weights or by (rate, variance, behaviour), exactly one: {given} given")
         if self.weights is not None and not any(self.weights):
             raise ValueError("weights: all are 0, so that nothing would be visited")
         return self
@@ -66,7 +71,7 @@ class Weighted(Budgeted):
         k = self.channels_per_bin(view)
         refuse_fixed_order(view, self.kind)
         groups = view.groups
-        rates = visit_rates(self._weigh(view), groups, k, self.least_share)
+        rates = visit_rates(self._weigh(view, k), groups, k, self.least_share)
         sampled = patterns.weighted(
             view.n_steps, groups.start, groups.members, rates[groups.members], k
         )
@@ -74,7 +79,7 @@ class Weighted(Budgeted):
             return Plan(sampled)
         return Plan(sampled, self.calibration.every_s, float(WEIGHT_BIT * view.n_channels))
 
-    def _weigh(self, view: View) -> Float[np.ndarray, " channel"]:
+    def _weigh(self, view: View, k: int) -> Float[np.ndarray, " channel"]:
         if self.weights is not None:
             if len(self.weights) != view.n_channels:
                 raise SpecError(
@@ -82,5 +87,7 @@ class Weighted(Budgeted):
                     "channels; give one for each, or use by: rate"
                 )
             return np.array(self.weights)
-        by = self.by or "rate"
-        return eight_bits(calibrated_weights(view.calibrate(), by), by)
+        by, data = self.by or "rate", view.calibrate()
+        if by == "behaviour":
+            return eight_bits(behaviour_rates(data, view.groups, k, self.least_share), by)
+        return eight_bits(calibrated_weights(data, by), by)
