@@ -276,7 +276,7 @@ def test_coins_that_find_their_wire_taken_are_dropped_at_random():
 
 
 @pytest.mark.parametrize("rest", ["round_robin", "random_subset"])
-@pytest.mark.parametrize("order", ["random", "rate", "greedy", "information"])
+@pytest.mark.parametrize("order", ["random", "rate", "greedy", "behaviour", "information"])
 def test_some_are_always_on_and_the_rest_take_turns(rest, order):
     tree = {"kind": "hybrid", "bandwidth": 4, "n_always": 2, "order": order, "rest": rest}
     mask = steps(tree)

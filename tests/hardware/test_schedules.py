@@ -23,6 +23,7 @@ MEMBERS = {
     "static random": {"kind": "static_subset", "bandwidth": 3},
     "static rate": {"kind": "static_subset", "bandwidth": 3, "order": "rate"},
     "static greedy": {"kind": "static_subset", "bandwidth": 3, "order": "greedy"},
+    "static behaviour": {"kind": "static_subset", "bandwidth": 3, "order": "behaviour"},
     "static information": {"kind": "static_subset", "bandwidth": 3, "order": "information"},
     "static list": {"kind": "static_subset", "channels": [6, 1, 0]},
     "round robin": {"kind": "round_robin", "bandwidth": 3},
@@ -35,6 +36,7 @@ MEMBERS = {
     "bernoulli": {"kind": "bernoulli", "bandwidth": 3},
     "weighted by rate": {"kind": "weighted", "bandwidth": 3, "by": "rate", "least_share": 0.5},
     "weighted by variance": {"kind": "weighted", "bandwidth": 3, "by": "variance"},
+    "weighted by behaviour": {"kind": "weighted", "bandwidth": 3, "by": "behaviour"},
     "hybrid list": {"kind": "hybrid", "bandwidth": 3, "always": [5]},
     "hybrid greedy": {"kind": "hybrid", "bandwidth": 3, "n_always": 1, "order": "greedy"},
     "windows": {"kind": "windows", "window": "100 ms", "period": "200 ms"},
@@ -283,7 +285,7 @@ def test_seeds_and_bins_differ():
 
 def test_greedy_finds_the_channels_that_know_the_behaviour():
     rec = hw.moving()
-    for order, chosen in (("greedy", {2, 7}), ("rate", None)):
+    for order, chosen in (("greedy", {2, 7}), ("behaviour", {2, 7}), ("rate", None)):
         tree = {"kind": "static_subset", "bandwidth": 2, "order": order}
         got = set(np.flatnonzero(sampled(tree, rec).any(axis=(0, 1))))
         assert (got == chosen) if chosen else (got != {2, 7})
@@ -295,7 +297,7 @@ def test_information_finds_the_channels_that_know_the_state_without_behaviour():
     assert set(np.flatnonzero(sampled(tree, rec).any(axis=(0, 1)))) == {2, 7}
 
 
-@pytest.mark.parametrize("order", ["greedy", "information"])
+@pytest.mark.parametrize("order", ["greedy", "behaviour", "information"])
 def test_no_order_takes_the_same_thing_twice(order):
     """Channel 3 copies the best channel: what it says is known, so it comes after the other."""
     rec = hw.moving()
@@ -341,9 +343,10 @@ def test_greedy_elimination_equals_regression_done_anew():
     """After k choices, the gains are those of full ridge regressions with one more channel."""
     from implant_sim.hardware.calibration import calibration_data
     from implant_sim.hardware.schedules import ranking
+    from implant_sim.hardware.schedules.regression import moments
 
-    data = calibration_data(hw.moving(n_channels=6, tuned=(2, 5)))
-    train, valid = ranking._moments(data)
+    found = moments(calibration_data(hw.moving(n_channels=6, tuned=(2, 5))), 3)
+    train, valid = found.train, found.valid
     left = ranking._Unexplained(train, valid, 5)
 
     def explained(channels):

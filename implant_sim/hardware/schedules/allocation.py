@@ -34,7 +34,8 @@ def behaviour_rates(
     other leads to the least error of both. With the rates put in, the penalty is that of a group
     lasso [2]_: channels that say nothing new get no visits beyond the least.
 
-    Without behaviour the population's five leading principal components take its place.
+    Without behaviour the population's five leading principal components take its place. Where
+    the channels say nothing, all are visited alike.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def choose(
     ranks: dict[str, Rank] = {
         "rate": by_rate,
         "greedy": greedy,
-         "information": by_information,
+        "information": by_information,
         "behaviour": by_behaviour,
     }
     if order == "random":
@@ -66,8 +66,8 @@ def by_rate(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chos
 def by_behaviour(data: Calibration, groups: Groups, k: int) -> Int[np.ndarray, " chosen"]:
     """Take the k channels that the best allocation of samples to behaviour visits most.
 
-    All channels are weighed at once, as :func:`allocation.behaviour_rates` does it; ``greedy`` takes
-    one after the other, and keeps what it took first.
+    All channels are weighed at once, as :func:`allocation.behaviour_rates` does it; ``greedy``
+    takes one after the other, and keeps what it took first.
     """
     return _largest(behaviour_rates(data, groups, k, 0.0), groups, k)
 

@@ -21,9 +21,9 @@ class StaticSubset(Budgeted):
 
     `rate` takes the most active ones, `greedy` those that together predict behaviour best (or the
     population's own leading components, where there is no behaviour), chosen one after the other;
-    `behaviour` the same, weighed all at once, as `weighted` does by behaviour; `information` those
-    that tell most of the population's state, under a linear model of it. All four rank on training and
-    validation trials only, and those are charged as calibration.
+    `behaviour` the same, weighed all at once, as `weighted` weighs by behaviour; `information`
+    those that tell most of the population's state, under a linear model of it. All four rank on
+    training and validation trials only, and those are charged as calibration.
     """
 
     kind: Literal["static_subset"] = "static_subset"

@@ -61,7 +61,8 @@ class Weighted(Budgeted):
     def _one_way_to_weigh(self) -> Weighted:
         if (self.weights is None) == (self.by is None):
             given = "both are" if self.by is not None else "neither is"
-            raise ValueError(f"give weights or by (rate, variance, behaviour), exactly one: {given} given")
+            ways = "weights or by (rate, variance, behaviour)"
+            raise ValueError(f"give {ways}, exactly one: {given} given")
         if self.weights is not None and not any(self.weights):
             raise ValueError("weights: all are 0, so that nothing would be visited")
         return self
