@@ -26,6 +26,7 @@ SIZES = ((32, 240.0), (128, 240.0), (512, 60.0), (1024, 20.0))
 SCHEDULES = (
     {"kind": "static_subset", "order": "greedy"},
     {"kind": "static_subset", "order": "information"},
+    {"kind": "weighted", "by": "behaviour", "least_share": 0.1},
     {"kind": "hybrid", "order": "greedy", "always_share": 0.5},
     {"kind": "information"},
     {"kind": "activity"},
@@ -66,7 +67,7 @@ def main() -> None:
             above_s = took_s(n, duration_s, asked)[0] - base_s
             known = choosing_s(scenario(n, duration_s, asked).schedule,
                                Declared(n_bins, n, BIN_S))  # fmt: skip
-            kind = " ".join(str(schedule[key]) for key in ("kind", "order") if key in schedule)
+            kind = " ".join(str(schedule[key]) for key in ("kind", "order", "by") if key in schedule)
             print(f"| {kind} | {n} | {n_bins:,} | {share} | {above_s:.2f} | {known:.2f} |")
 
 

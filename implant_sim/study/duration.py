@@ -6,6 +6,7 @@ from implant_sim.hardware.schedules import AnySchedule
 from implant_sim.hardware.schedules.base import Adaptive, Budgeted
 from implant_sim.hardware.schedules.hybrid import Hybrid
 from implant_sim.hardware.schedules.information import Information
+from implant_sim.hardware.schedules.weighted import Weighted
 from implant_sim.recordings.base import Declared
 from sbtt_models.decoders import LFADS, AnyDecoder, AugmentedLDS, TrialMixture, ZeroFilled
 from sbtt_models.decoders.base import NeuralSpec
@@ -24,9 +25,10 @@ _TRAINED = 0.65
 _STEP_S, _SEEN_S, _GAINED_S = 25e-6, 0.15e-6, 3e-9
 """Seconds of an adaptive choice: of each step, of each channel in it, and where information is
 gained, of each channel looked at for each place. Measured in benchmarks/engines/choosing.py."""
-_LAGGED_S, _PAIRED_S, _FREED_S = 0.05e-6, 0.2e-9, 23e-9
-"""Seconds of a ranking: of each bin and channel, of each bin and pair of channels, and if it is
-greedy, of each channel for each pair of those chosen; measured there, too."""
+_LAGGED_S, _PAIRED_S, _FREED_S, _WEIGHED_S = 0.05e-6, 0.2e-9, 23e-9, 100e-9
+"""Seconds of a ranking: of each bin and channel, of each bin and pair of channels, if it is greedy
+of each channel for each pair of those chosen, and if it is by behaviour of each three channels;
+measured there, too."""
 _WIDTHS = ("hidden", "generator", "factors", "modes", "feedforward")
 _EPOCH_S, _STEPWISE_S, _MIXTURE_S = 12e-3, 12e-6, 30e-6
 """Seconds of what an epoch takes beside its bins; of a bin where a network goes step by step, in
@@ -139,8 +141,8 @@ def choosing_s(schedule: AnySchedule, size: Declared) -> float:
         return n_steps * (_STEP_S + _SEEN_S * n + gained)
     if isinstance(schedule, Hybrid):
         k = schedule.n_fixed(round(k))
-    order = getattr(schedule, "order", "")
-    if order not in ("greedy", "information"):
+    way = getattr(schedule, "by" if isinstance(schedule, Weighted) else "order", "")
+    if way not in ("greedy", "information", "behaviour"):
         return 0.0
-    freed_s = _FREED_S * k * k * n if order == "greedy" else 0.0
-    return size.n_bins * n * (_LAGGED_S + _PAIRED_S * n) + freed_s
+    each = {"greedy": _FREED_S * k * k, "behaviour": _WEIGHED_S * n * n}.get(way, 0.0)
+    return n * (size.n_bins * (_LAGGED_S + _PAIRED_S * n) + each)

@@ -411,6 +411,7 @@ class TestPredictions:
         "schedule",
         [
             {"kind": "information", "fraction": 0.5},
+            {"kind": "weighted", "fraction": 0.5, "by": "behaviour"},
             {"kind": "static_subset", "fraction": 0.5, "order": "greedy"},
             {"kind": "hybrid", "fraction": 0.5, "always_share": 0.5, "order": "greedy"},
         ],
