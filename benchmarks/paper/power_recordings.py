@@ -22,7 +22,7 @@ from implant_sim.study.load import load
 sys.path.insert(0, str(Path(__file__).parent))
 from power import markdown
 from power_figures import IMPLANTS, RADIOS
-from recordings import BEST, HYBRIDS, RANDOM, SCENARIOS, SHARES, WEIGHTED
+from recordings import BEHAVIOUR, BEST, HYBRIDS, RANDOM, SCENARIOS, SHARES, WEIGHTED
 
 RECORDINGS = {
     "m1_reach": "m1_reach_public.h5",
@@ -31,7 +31,7 @@ RECORDINGS = {
     "bci_m1": "bci_m1_degenhart_public.h5",
     "reach_trials20ms": "reach_trials20ms_public.h5",
 }
-SCHEDULES = [RANDOM | {"label": "random"}, BEST, WEIGHTED, *HYBRIDS]
+SCHEDULES = [RANDOM | {"label": "random"}, BEST, WEIGHTED, BEHAVIOUR, *HYBRIDS]
 DECODERS = {"augmented_lds": "augmented", "kalman": "kalman"}
 KEPT = (0.95, 0.9)
 """Shares of the R² of full sampling, with the decoder best there, that a design is to keep."""

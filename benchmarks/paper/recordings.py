@@ -87,9 +87,14 @@ PARTS: dict[str, dict[str, Any]] = {
         "sweep.schedule": [BEHAVIOUR, BEHAVIOUR_STATIC],
         "sweep.decoder": [AUGMENTED],
     },
+    "behaviour_learned": {
+        "sweep.schedule.fraction": SHARES[1:],
+        "sweep.schedule": [BEHAVIOUR, BEST, BEHAVIOUR_STATIC],
+        "sweep.decoder": [AUGMENTED_LEARNED],
+    },
     "learned": {
         "sweep.schedule.fraction": SHARES[1:],
-        "sweep.schedule": [RANDOM, BEST, WEIGHTED, HYBRIDS[3], BEHAVIOUR, BEHAVIOUR_STATIC],
+        "sweep.schedule": [RANDOM, BEST, WEIGHTED, HYBRIDS[3]],
         "sweep.decoder": [POISSON, LEARNED, AUGMENTED_LEARNED],
         "sweep.skip": [],
     },

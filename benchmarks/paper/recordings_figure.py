@@ -12,7 +12,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000", "#56B4E9")
+COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000", "#56B4E9", "black")
 DRAWN = {
     "decoder": [
         "augmented_lds",
@@ -26,8 +26,9 @@ DRAWN = {
         "random",
         "best always-on",
         "weighted",
+        "by behaviour",
+        "always-on, by behaviour",
         "most telling always-on",
-        "hybrid, half, weighted",
         "hybrid, three quarters, weighted",
         "hybrid, half, weighted, most telling",
     ],

@@ -31,6 +31,8 @@ SCHEDULES = {
     "always-on": "always-on, random channels",
     "best always-on": "always-on, best channels",
     "weighted": "rotation weighted by variance",
+    "by behaviour": "rotation by behaviour",
+    "always-on, by behaviour": "always-on, channels weighed by behaviour",
     "most telling always-on": "always-on, most telling channels",
     "hybrid, half, random": "half on the best channels, random rotation of the others",
     "hybrid, half, weighted": "half on the best channels, weighted rotation of the others",
@@ -38,6 +40,10 @@ SCHEDULES = {
     "hybrid, three quarters, weighted": "three quarters on the best channels, weighted rotation",
     "hybrid, half, weighted, most telling": "half on the most telling, weighted rotation",
     "hybrid, three quarters, weighted, most telling": "three quarters on the most telling",
+}
+RIVALS = {
+    "best always-on": "the best always-on channels",
+    "always-on, by behaviour": "always-on channels weighed by behaviour",
 }
 
 
@@ -85,20 +91,19 @@ def above_rivals(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def above_best(own: pd.DataFrame) -> list[str]:
-    """Paired differences of each schedule to the best always-on channels, of one decoder."""
-    best = own[own["schedule"] == "best always-on"].set_index(["share", "repeat"])
+def above_best(own: pd.DataFrame, rival: str, rotations: Mapping[str, str]) -> list[str]:
+    """Paired differences of schedules to always-on channels, of one decoder."""
+    best = own[own["schedule"] == rival].set_index(["share", "repeat"])
     shares = sorted(best.index.unique("share"), reverse=True)
     lines = []
     for measure in JUDGED:
         cells = {}
-        for key, name in SCHEDULES.items():
+        for key, name in rotations.items():
             other = own[own["schedule"] == key].set_index(["share", "repeat"])
             gain = (other[measure] - best[measure]).dropna()
-            if key not in ("best always-on", "always-on") and len(gain):
+            if key not in (rival, "always-on") and len(gain):
                 cells[name] = paired(gain, shares)
-        title = f"{MEASURES[measure]}: above the best always-on channels"
-        lines += laid_out(title, shares, cells)
+        lines += laid_out(f"{MEASURES[measure]}: above {RIVALS[rival]}", shares, cells)
     return lines
 
 
@@ -219,6 +224,9 @@ def page(rows: pd.DataFrame) -> str:
         for measure in JUDGED:
             lines += table(own, "schedule", SCHEDULES, measure)
         if (own["schedule"] == "best always-on").any():
-            lines += above_best(own)
+            lines += above_best(own, "best always-on", SCHEDULES)
+        if (own["schedule"] == "always-on, by behaviour").any():
+            one = {"by behaviour": SCHEDULES["by behaviour"]}
+            lines += above_best(own, "always-on, by behaviour", one)
     lines += above_fixed_prior(rows) + power(rows)
     return "\n".join([*lines, *of_paper]).rstrip() + "\n"
