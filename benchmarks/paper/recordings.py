@@ -84,11 +84,6 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "behaviour": {
         "sweep.schedule.fraction": SHARES[1:],
-        "sweep.schedule": [BEHAVIOUR, BEHAVIOUR_STATIC],
-        "sweep.decoder": [AUGMENTED],
-    },
-    "behaviour_learned": {
-        "sweep.schedule.fraction": SHARES[1:],
         "sweep.schedule": [BEHAVIOUR, BEST, BEHAVIOUR_STATIC],
         "sweep.decoder": [AUGMENTED_LEARNED],
     },

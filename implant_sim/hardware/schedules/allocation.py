@@ -60,7 +60,7 @@ def behaviour_rates(
     .. [2] M. Yuan, Y. Lin, "Model selection and estimation in regression with grouped variables",
        J. R. Stat. Soc. B 68, 2006.
     """
-    found = moments(data, _LAGS)
+    found = moments(data, _LAGS, filled=True)
     noise = np.where(found.poisson > 0, found.poisson, 1.0)  # a silent channel is never weighed
     n = len(groups.of)
     rates, explained = np.full(n, k / n), 0.0

@@ -41,7 +41,7 @@ class Regression:
     over variance, 0 for a channel that was silent."""
 
 
-def moments(data: Calibration, lags: int) -> Regression:
+def moments(data: Calibration, lags: int, filled: bool = False) -> Regression:
     """Sum over all bins that are scored; behaviour, or else the population's leading components.
 
     Parameters
@@ -50,8 +50,11 @@ def moments(data: Calibration, lags: int) -> Regression:
         Training and validation trials.
     lags : int
         Windows of 0.1 s back from a bin.
+    filled : bool
+        Whether windows that reach back beyond a trial's beginning are filled up with each channel's
+        mean. As they are, few spikes tell that the trial has just begun.
     """
-    features = _lagged(data, lags)
+    features = _lagged(data, lags, filled)
     targets, scale_each = _targets(data, features[:, :, ::lags])
     x, y = {}, {}
     for name, part in (("train", ~data.valid), ("valid", data.valid)):
@@ -74,15 +77,20 @@ def _scale(values: Float[np.ndarray, "row column"]) -> Float[np.ndarray, " colum
     return np.where(deviation > 0, deviation, 1.0)
 
 
-def _lagged(data: Calibration, lags: int) -> Float[np.ndarray, "trial bin feature"]:
+def _lagged(data: Calibration, lags: int, filled: bool) -> Float[np.ndarray, "trial bin feature"]:
     """Spikes of each channel in the windows before and up to each bin, channel by channel."""
     window = max(1, round(_WINDOW_S / data.bin_s))
     counts = np.where(data.recorded, data.counts, 0)
     n_trials, n_bins, n_channels = counts.shape
     total = np.zeros((n_trials, n_bins + 1, n_channels))
     np.cumsum(counts, axis=1, out=total[:, 1:])
-    edges = [np.maximum(0, np.arange(1, n_bins + 1) - lag * window) for lag in range(lags + 1)]
-    windows = [total[:, late] - total[:, early] for late, early in pairwise(edges)]
+    mean = counts[data.scored].mean(axis=0) if filled else np.zeros(n_channels)
+    edges = [np.arange(1, n_bins + 1) - lag * window for lag in range(lags + 1)]
+    windows = []
+    for late, early in pairwise(edges):
+        end, start = np.maximum(0, late), np.maximum(0, early)
+        missing = (window - (end - start))[:, None] * mean
+        windows.append(total[:, end] - total[:, start] + missing)
     return np.stack(windows, axis=3).reshape(n_trials, n_bins, n_channels * lags)
 
 
