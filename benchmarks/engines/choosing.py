@@ -67,7 +67,9 @@ def main() -> None:
             above_s = took_s(n, duration_s, asked)[0] - base_s
             known = choosing_s(scenario(n, duration_s, asked).schedule,
                                Declared(n_bins, n, BIN_S))  # fmt: skip
-            kind = " ".join(str(schedule[key]) for key in ("kind", "order", "by") if key in schedule)
+            kind = " ".join(
+                str(schedule[key]) for key in ("kind", "order", "by") if key in schedule
+            )
             print(f"| {kind} | {n} | {n_bins:,} | {share} | {above_s:.2f} | {known:.2f} |")
 
 

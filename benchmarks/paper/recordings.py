@@ -85,7 +85,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "behaviour": {
         "sweep.schedule.fraction": SHARES[1:],
         "sweep.schedule": [BEHAVIOUR, BEST, BEHAVIOUR_STATIC],
-        "sweep.decoder": [AUGMENTED_LEARNED],
+        "sweep.decoder": [LEARNED, AUGMENTED_LEARNED],
+        "sweep.skip": [],
     },
     "learned": {
         "sweep.schedule.fraction": SHARES[1:],

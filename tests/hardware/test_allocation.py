@@ -124,3 +124,21 @@ def test_where_nothing_is_told_all_are_visited_alike():
     still = replace(recording, counts=np.zeros_like(recording.counts))
     rates = behaviour_rates(calibration_data(still), alone(12), 3, 0.0)
     assert rates == pytest.approx(np.full(12, 0.25))
+
+
+def test_short_windows_at_a_trials_beginning_tell_no_time():
+    """Constant rates and a behaviour that only follows the clock: nothing is to be predicted."""
+    recording = hw.moving()
+    counts = np.random.default_rng(0).poisson(2.0, recording.counts.shape).astype(np.int32)
+    shown = np.zeros_like(recording.behaviour.values)
+    shown[:, :5] = 1
+    behaviour = replace(recording.behaviour, values=shown)
+    data = calibration_data(replace(recording, counts=counts, behaviour=behaviour))
+    explained = {}
+    for filled in (False, True):
+        train = moments(data, LAGS, filled).train
+        weights = np.linalg.solve(train.features, train.cross)
+        rows = (data.scored & ~data.valid[:, None]).sum()
+        explained[filled] = (weights * train.cross).sum() / (rows * shown.shape[2])
+    assert explained[False] > 0.5
+    assert explained[True] < 0.2  # 60 features of 840 rows
