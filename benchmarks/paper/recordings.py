@@ -37,7 +37,7 @@ BEST = {"label": "best always-on", "kind": "static_subset", "order": "greedy"}
 TELLING = {"label": "most telling always-on", "kind": "static_subset", "order": "information"}
 RANDOM, STATIC = {"kind": "random_subset"}, {"label": "always-on", "kind": "static_subset"}
 WEIGHTED = {"label": "weighted", "kind": "weighted", "by": "variance", "least_share": 0.25}
-# as often as the best linear read-out of behaviour wants them; and those that it wants most, always
+# as often as the best linear read-out of behaviour wants; and those that it wants most, always
 BEHAVIOUR = {"label": "by behaviour", "kind": "weighted", "by": "behaviour", "least_share": 0.1}
 BEHAVIOUR_STATIC = {"label": "always-on, by behaviour", "kind": "static_subset"}
 BEHAVIOUR_STATIC |= {"order": "behaviour"}

@@ -15,6 +15,7 @@ __all__ = ["Moments", "Regression", "moments"]
 _WINDOW_S = 0.1  # spikes are summed over so long: single bins are nearly all zero
 _COMPONENTS = 5  # of the population, where there is no behaviour
 _RIDGE = 1e-3  # of each standardised feature's energy
+_CONSTANT = 1e-9  # of its mean: what varies less does not vary
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +52,8 @@ def moments(data: Calibration, lags: int, filled: bool = False) -> Regression:
     lags : int
         Windows of 0.1 s back from a bin.
     filled : bool
-        Whether windows that reach back beyond a trial's beginning are filled up with each channel's
-        mean. As they are, few spikes tell that the trial has just begun.
+        Whether windows that reach back beyond a trial's beginning are filled up with the mean of
+        each channel. As they are, few spikes tell that the trial has just begun.
     """
     features = _lagged(data, lags, filled)
     targets, scale_each = _targets(data, features[:, :, ::lags])
@@ -74,7 +75,7 @@ def moments(data: Calibration, lags: int, filled: bool = False) -> Regression:
 
 def _scale(values: Float[np.ndarray, "row column"]) -> Float[np.ndarray, " column"]:
     deviation = values.std(axis=0)
-    return np.where(deviation > 0, deviation, 1.0)
+    return np.where(deviation > _CONSTANT * np.abs(values.mean(axis=0)), deviation, 1.0)
 
 
 def _lagged(data: Calibration, lags: int, filled: bool) -> Float[np.ndarray, "trial bin feature"]:
