@@ -22,7 +22,7 @@ def alone(n):
 
 def read_out_error(data, rates):
     """Squared error of the best read-out of what these rates show, less what none would leave."""
-    found = moments(data, LAGS)
+    found = moments(data, LAGS, filled=True)
     seen = np.repeat(rates > 0, LAGS)
     noise = (found.poisson * (1 / np.maximum(np.repeat(rates, LAGS), 1e-12) - 1))[seen]
     cross = found.train.cross[seen]
