@@ -90,13 +90,18 @@ def variants(
         yield CALIBRATED, fitted.rates, training_means(recording)
 
 
-def found_in(folder: Path, known: set[tuple[Any, ...]], is_ours: bool) -> Iterator[dict[str, Any]]:
-    """Rows of the points of a run folder that are not known yet."""
+def finished(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Points of a run folder that have a score: where each is, and what is kept of it."""
     store = RunFolder(folder)
     for place in sorted(store.points.glob("*")):
         content = store.result(place.name)
-        if content is None or content["row"].get("status") != "ok":
-            continue
+        if content is not None and content["row"].get("status") == "ok":
+            yield place, content
+
+
+def found_in(folder: Path, known: set[tuple[Any, ...]], is_ours: bool) -> Iterator[dict[str, Any]]:
+    """Rows of the points of a run folder that are not known yet."""
+    for place, content in finished(folder):
         row, repeat = content["row"], content["repeat"]
         seed, k = content["axes"]["recording.seed"], int(row["bandwidth"])
         method = "ours" if is_ours else content["axes"]["decoder"]
