@@ -230,3 +230,33 @@ def page(rows: pd.DataFrame) -> str:
             lines += above_best(own, "always-on, by behaviour", one)
     lines += above_fixed_prior(rows) + power(rows)
     return "\n".join([*lines, *of_paper]).rstrip() + "\n"
+
+
+def by_behaviour(recordings: Mapping[str, pd.DataFrame]) -> str:
+    """Rotation by behaviour beside always-on channels, of all recordings; one decoder."""
+    shown = ("best always-on", "always-on, by behaviour", "by behaviour")
+    decoder, (greedy, weighed, ours) = "augmented, learned prior", shown
+    own = {
+        name: rows[(rows["decoder"] == decoder) & rows["share"].isin(SHARES)]
+        for name, rows in recordings.items()
+    }
+    own = {name: rows for name, rows in own.items() if (rows["schedule"] == ours).any()}
+    shares, lines = SHARES[1:], list[str]()
+    for measure in JUDGED:
+        values, gains = {}, {}
+        for name, rows in own.items():
+            at = {
+                key: rows[rows["schedule"] == key].set_index(["share", "repeat"]) for key in shown
+            }
+            for key in shown:
+                found = at[key][measure]
+                if len(found):
+                    values[f"{name}: {SCHEDULES[key]}"] = [
+                        cell(found[found.index.get_level_values("share") == s]) for s in shares
+                    ]
+            for rival in (greedy, weighed):
+                gain = (at[ours][measure] - at[rival][measure]).dropna()
+                if len(gain):
+                    gains[f"{name}: above {RIVALS[rival]}"] = paired(gain, shares)
+        lines += laid_out(MEASURES[measure], shares, values | gains)
+    return "\n".join(lines).rstrip() + "\n"

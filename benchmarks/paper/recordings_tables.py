@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from recordings import SHARES
 from recordings_figure import draw
-from recordings_page import MEASURES, page
+from recordings_page import MEASURES, by_behaviour, page
 
 from implant_sim.report.load import Run, load_run
 from implant_sim.study.ridge import fit_ridge
@@ -78,6 +78,8 @@ def main() -> None:
         rows.to_csv(kept, index=False, float_format="%.6g")
         (out / f"{folder.name}.md").write_text(page(rows), encoding="utf-8")
         draw(rows[rows["share"].isin(SHARES)], out / f"{folder.name}.png", folder.name)
+    known = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
+    (out / "by_behaviour.md").write_text(by_behaviour(known), encoding="utf-8")
 
 
 if __name__ == "__main__":

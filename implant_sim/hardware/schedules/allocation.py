@@ -31,16 +31,18 @@ def behaviour_rates(
     convex in weights and rates together. For given rates the weights are those of a ridge
     regression; for given weights the best rates are proportional to
     :math:`|w_c| \sqrt{\mu_c}`, within their bounds: Neyman's allocation [1]_. Doing one after the
-    other leads to the least error of both. With the rates put in, the penalty is that of a group
+    other leads to the least error of both, here until a round explains no
+    millionth more. With the rates put in, the penalty is that of a group
     lasso [2]_: channels that say nothing new get no visits beyond the least.
 
     Without behaviour the population's five leading principal components take its place. Where
-    the channels say nothing, all are visited alike.
+    no channel spikes, or the behaviour never changes, all are visited alike; what channels say by
+    chance in the training trials is not told from what they know.
 
     Parameters
     ----------
     data : Calibration
-        Training and validation trials; the latter are not used.
+        Training and validation trials; of the latter nothing but mean rates is used.
     groups : Groups
         Channels that share a wire.
     k : int
@@ -63,7 +65,7 @@ def behaviour_rates(
     found = moments(data, _LAGS, filled=True)
     noise = np.where(found.poisson > 0, found.poisson, 1.0)  # a silent channel is never weighed
     n = len(groups.of)
-    rates, explained = np.full(n, k / n), 0.0
+    rates, explained = visit_rates(np.ones(n), groups, k, least_share), 0.0
     for _ in range(_ROUNDS):
         # weights over the root of the rates: so a channel that is never visited has none
         root = np.repeat(np.sqrt(rates), _LAGS)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from implant_sim.hardware.schedules.view import Calibration
+from sbtt_models.errors import SpecError
 
 __all__ = ["Moments", "Regression", "moments"]
 
@@ -39,7 +40,7 @@ class Regression:
     valid: Moments
     poisson: Float[np.ndarray, " feature"]
     """Variance that Poisson noise gives a feature in all rows of training: their number times mean
-    over variance, 0 for a channel that was silent."""
+    over variance, 0 for one that does not vary."""
 
 
 def moments(data: Calibration, lags: int, filled: bool = False) -> Regression:
@@ -54,7 +55,22 @@ def moments(data: Calibration, lags: int, filled: bool = False) -> Regression:
     filled : bool
         Whether windows that reach back beyond a trial's beginning are filled up with the mean of
         each channel. As they are, few spikes tell that the trial has just begun.
+
+    Raises
+    ------
+    SpecError
+        If no bin of the training trials can be used, or behaviour is not finite in one.
     """
+    if not (data.scored & ~data.valid[:, None]).any():
+        raise SpecError(
+            "schedule: no bin of the training trials lies inside its trial and has behaviour, so "
+            "channels cannot be chosen by it; give more training trials, or choose by rate"
+        )
+    if data.behaviour is not None and not np.isfinite(data.behaviour[data.scored]).all():
+        raise SpecError(
+            "schedule: behaviour is not finite in bins that are marked as valid, so channels "
+            "cannot be chosen by it; mark those bins as invalid, or choose by rate"
+        )
     features = _lagged(data, lags, filled)
     targets, scale_each = _targets(data, features[:, :, ::lags])
     x, y = {}, {}
@@ -74,8 +90,9 @@ def moments(data: Calibration, lags: int, filled: bool = False) -> Regression:
 
 
 def _scale(values: Float[np.ndarray, "row column"]) -> Float[np.ndarray, " column"]:
+    """Deviation of each column; infinite where it does not vary, so that nothing is left of it."""
     deviation = values.std(axis=0)
-    return np.where(deviation > _CONSTANT * np.abs(values.mean(axis=0)), deviation, 1.0)
+    return np.where(deviation > _CONSTANT * np.abs(values.mean(axis=0)), deviation, np.inf)
 
 
 def _lagged(data: Calibration, lags: int, filled: bool) -> Float[np.ndarray, "trial bin feature"]:
