@@ -33,6 +33,8 @@ RECORDINGS = {
 }
 SCHEDULES = [RANDOM | {"label": "random"}, BEST, WEIGHTED, BEHAVIOUR, *HYBRIDS]
 DECODERS = {"augmented_lds": "augmented", "kalman": "kalman"}
+LEARNED = {"by behaviour": "augmented, learned prior"}
+"""Schedules that were decoded with a learned prior of the loadings instead of the fixed one."""
 KEPT = (0.95, 0.9)
 """Shares of the R² of full sampling, with the decoder best there, that a design is to keep."""
 AT = ["schedule", "share"]
@@ -64,6 +66,8 @@ def full(table: pd.DataFrame) -> tuple[str, pd.Series]:
 
 def scores(table: pd.DataFrame, reference: pd.Series) -> pd.DataFrame:
     """Mean and spread of each schedule and share by decoder, and what it keeps of a reference."""
+    learned = table["schedule"].map(LEARNED) == table["decoder"]
+    table = table.assign(decoder=table["decoder"].mask(learned, "augmented_lds"))
     table = table[table["decoder"].isin(DECODERS)]
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for decoder, name in DECODERS.items():

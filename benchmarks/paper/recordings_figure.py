@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,7 +14,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000", "#56B4E9", "black")
+COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F", "#B8A000", "#56B4E9")
 DRAWN = {
     "decoder": [
         "augmented_lds",
@@ -26,9 +28,8 @@ DRAWN = {
         "random",
         "best always-on",
         "weighted",
-        "by behaviour",
-        "always-on, by behaviour",
         "most telling always-on",
+        "hybrid, half, weighted",
         "hybrid, three quarters, weighted",
         "hybrid, half, weighted, most telling",
     ],
@@ -65,6 +66,40 @@ def draw(rows: pd.DataFrame, path: Path, title: str) -> None:
     told = axes[1, 0].get_legend_handles_labels()
     figure.legend(*told, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_by_behaviour(recordings: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Rotation by behaviour and always-on channels: a column for each recording."""
+    shown = {"by behaviour": "#D55E00", "best always-on": "#009E73"}
+    shown["always-on, by behaviour"] = "#0072B2"
+    decoders = {"augmented, learned prior": "-", "learned prior": "--"}
+    figure, axes = plt.subplots(
+        2, len(recordings), figsize=(14, 6), constrained_layout=True, sharex=True, squeeze=False
+    )
+    for column, (name, rows) in zip(axes.T, recordings.items(), strict=True):
+        for axis, measure in zip(column, ("velocity_r2", "co_bps"), strict=True):
+            for (decoder, dashes), (schedule, colour) in product(decoders.items(), shown.items()):
+                own = rows[(rows["decoder"] == decoder) & (rows["schedule"] == schedule)]
+                label = f"{SCHEDULES[schedule]}; {DECODERS[decoder]}"
+                curve(axis, own, measure, colour, label, dashes)
+            axis.spines[["top", "right"]].set_visible(False)
+        column[0].set_title(name, loc="left", fontsize=10)
+        ticks = [6.25, 12.5, 25, 50]
+        column[1].set_xscale("log", base=2)
+        column[1].set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+        column[1].set_xlabel("Samples taken (%)")
+    for axis, measure in zip(axes[:, 0], ("velocity_r2", "co_bps"), strict=True):
+        axis.set_ylabel(MEASURES[measure], fontsize=9)
+    told = {
+        label: line
+        for axis in axes.flat
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        told.values(), told, loc="outside lower center", ncols=2, fontsize=8, frameon=False
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -131,19 +131,20 @@ def above_random(rows: pd.DataFrame) -> list[str]:
 def above_fixed_prior(rows: pd.DataFrame) -> list[str]:
     """Paired differences of a learned prior of the loadings to the fixed one."""
     pairs = {"learned prior": "poisson_lds", "augmented, learned prior": "augmented_lds"}
-    shares = sorted(rows.loc[rows["decoder"].isin(pairs), "share"].unique(), reverse=True)
-    if not shares:
-        return []
     lines = ["**A learned prior of the loadings minus the fixed one**, paired by repeat.", ""]
     for measure in JUDGED:
-        cells = {}
+        gains = dict[str, pd.Series]()
         for pair in pairs.items():
             for schedule, name in SCHEDULES.items():
                 here = rows[rows["schedule"] == schedule].set_index(["share", "repeat"])
                 ours, theirs = (here[here["decoder"] == each][measure] for each in pair)
                 gain = (ours - theirs).dropna()
                 if len(gain):
-                    cells[f"{DECODERS[pair[1]]}; {name}"] = paired(gain, shares)
+                    gains[f"{DECODERS[pair[1]]}; {name}"] = gain
+        if not gains:
+            return []
+        shares = sorted({s for gain in gains.values() for s, _ in gain.index}, reverse=True)
+        cells = {name: paired(gain, shares) for name, gain in gains.items()}
         lines += laid_out(MEASURES[measure], shares, cells)
     return lines
 
@@ -233,30 +234,29 @@ def page(rows: pd.DataFrame) -> str:
 
 
 def by_behaviour(recordings: Mapping[str, pd.DataFrame]) -> str:
-    """Rotation by behaviour beside always-on channels, of all recordings; one decoder."""
-    shown = ("best always-on", "always-on, by behaviour", "by behaviour")
-    decoder, (greedy, weighed, ours) = "augmented, learned prior", shown
-    own = {
-        name: rows[(rows["decoder"] == decoder) & rows["share"].isin(SHARES)]
-        for name, rows in recordings.items()
-    }
-    own = {name: rows for name, rows in own.items() if (rows["schedule"] == ours).any()}
-    shares, lines = SHARES[1:], list[str]()
-    for measure in JUDGED:
-        values, gains = {}, {}
-        for name, rows in own.items():
-            at = {
-                key: rows[rows["schedule"] == key].set_index(["share", "repeat"]) for key in shown
-            }
-            for key in shown:
-                found = at[key][measure]
-                if len(found):
-                    values[f"{name}: {SCHEDULES[key]}"] = [
-                        cell(found[found.index.get_level_values("share") == s]) for s in shares
-                    ]
-            for rival in (greedy, weighed):
-                gain = (at[ours][measure] - at[rival][measure]).dropna()
-                if len(gain):
-                    gains[f"{name}: above {RIVALS[rival]}"] = paired(gain, shares)
-        lines += laid_out(MEASURES[measure], shares, values | gains)
+    """Rotation by behaviour beside always-on channels, of all recordings."""
+    ours, shares = "by behaviour", SHARES[1:]
+    lines = list[str]()
+    for decoder in ("learned prior", "augmented, learned prior"):
+        own = {name: rows[rows["decoder"] == decoder] for name, rows in recordings.items()}
+        own = {name: rows for name, rows in own.items() if (rows["schedule"] == ours).any()}
+        lines += [f"**{DECODERS[decoder]}**", ""]
+        for measure in JUDGED:
+            values = dict[str, list[str]]()
+            gains = {rival: dict[str, list[str]]() for rival in RIVALS}
+            for name, rows in own.items():
+                at = rows.set_index(["schedule", "share", "repeat"])[measure].sort_index()
+                for key in (*RIVALS, ours):
+                    if key in at.index.levels[0]:
+                        found = at[key]
+                        values[f"{name}: {SCHEDULES[key]}"] = [
+                            cell(found[found.index.get_level_values("share") == s]) for s in shares
+                        ]
+                for rival in RIVALS:
+                    if rival in at.index.levels[0]:
+                        gains[rival][name] = paired((at[ours] - at[rival]).dropna(), shares)
+            lines += laid_out(MEASURES[measure], shares, values)
+            for rival, cells in gains.items():
+                title = f"{MEASURES[measure]}: rotation by behaviour above {RIVALS[rival]}"
+                lines += laid_out(title, shares, cells)
     return "\n".join(lines).rstrip() + "\n"

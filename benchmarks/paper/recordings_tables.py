@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from recordings import SHARES
-from recordings_figure import draw
+from recordings_figure import draw, draw_by_behaviour
 from recordings_page import MEASURES, by_behaviour, page
 
 from implant_sim.report.load import Run, load_run
@@ -79,7 +79,11 @@ def main() -> None:
         (out / f"{folder.name}.md").write_text(page(rows), encoding="utf-8")
         draw(rows[rows["share"].isin(SHARES)], out / f"{folder.name}.png", folder.name)
     known = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
+    known = {
+        name: rows for name, rows in known.items() if (rows["schedule"] == "by behaviour").any()
+    }
     (out / "by_behaviour.md").write_text(by_behaviour(known), encoding="utf-8")
+    draw_by_behaviour(known, out / "by_behaviour.png")
 
 
 if __name__ == "__main__":
