@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy import linalg
 
 from implant_sim.hardware.schedules.regression import moments
 from implant_sim.hardware.schedules.sharing import visit_rates
@@ -62,6 +61,8 @@ def behaviour_rates(
     .. [2] M. Yuan, Y. Lin, "Model selection and estimation in regression with grouped variables",
        J. R. Stat. Soc. B 68, 2006.
     """
+    from scipy import linalg  # which most commands need not load
+
     found = moments(data, _LAGS, filled=True)
     noise = np.where(found.poisson > 0, found.poisson, 1.0)  # a silent channel is never weighed
     n = len(groups.of)
