@@ -15,7 +15,7 @@ SERIES = {
     "oracle": ("oracle", "#000000", ":"),
     "ours": ("mixture of trials", "#0072B2", "o-"),
     "network alone": ("its network alone", "#56B4E9", "o-"),
-    "recipe": ("published recipe (bits: seed 2 only)", "#D55E00", "s--"),
+    "recipe": ("published recipe", "#D55E00", "s--"),
     "LFADS": ("LFADS, trained with SBTT", "#8B3A8B", "v-"),
     "zero-filled LFADS": ("LFADS, gaps taken for silence, rescaled", "#CC79A7", "v--"),
     CALIBRATED: ("always-on channels, the others' means calibrated", "#009E73", "D-"),
