@@ -39,8 +39,7 @@ RANDOM, STATIC = {"kind": "random_subset"}, {"label": "always-on", "kind": "stat
 WEIGHTED = {"label": "weighted", "kind": "weighted", "by": "variance", "least_share": 0.25}
 # as often as the best linear read-out of behaviour wants; and those that it wants most, always
 BEHAVIOUR = {"label": "by behaviour", "kind": "weighted", "by": "behaviour", "least_share": 0.1}
-BEHAVIOUR_STATIC = {"label": "always-on, by behaviour", "kind": "static_subset"}
-BEHAVIOUR_STATIC |= {"order": "behaviour"}
+BEHAVIOUR_STATIC = STATIC | {"label": "always-on, by behaviour", "order": "behaviour"}
 # of the budget half, or three quarters, on the best channels; the others take turns
 HYBRIDS = [
     {"label": f"hybrid, {part}, {way}", "kind": "hybrid", "always_share": share, "order": "greedy"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+from recordings import SHARES
 from recordings_page import DECODERS, MEASURES, SCHEDULES
 
 mpl.use("Agg")
@@ -86,7 +87,7 @@ def draw_by_behaviour(recordings: Mapping[str, pd.DataFrame], path: Path) -> Non
                 curve(axis, own, measure, colour, label, dashes)
             axis.spines[["top", "right"]].set_visible(False)
         column[0].set_title(name, loc="left", fontsize=10)
-        ticks = [6.25, 12.5, 25, 50]
+        ticks = [100 * share for share in SHARES[1:]]
         column[1].set_xscale("log", base=2)
         column[1].set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
         column[1].set_xlabel("Samples taken (%)")

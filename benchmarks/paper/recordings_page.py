@@ -45,6 +45,8 @@ RIVALS = {
     "best always-on": "the best always-on channels",
     "always-on, by behaviour": "always-on channels weighed by behaviour",
 }
+RIVALLED = {"best always-on": tuple(SCHEDULES), "always-on, by behaviour": ("by behaviour",)}
+"""The schedules that are compared with each rival."""
 
 
 def laid_out(title: str, shares: Sequence[float], cells: Mapping[str, list[str]]) -> list[str]:
@@ -91,16 +93,16 @@ def above_rivals(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def above_best(own: pd.DataFrame, rival: str, rotations: Mapping[str, str]) -> list[str]:
+def above_always_on(own: pd.DataFrame, rival: str, schedules: Mapping[str, str]) -> list[str]:
     """Paired differences of schedules to always-on channels, of one decoder."""
-    best = own[own["schedule"] == rival].set_index(["share", "repeat"])
-    shares = sorted(best.index.unique("share"), reverse=True)
+    fixed = own[own["schedule"] == rival].set_index(["share", "repeat"])
+    shares = sorted(fixed.index.unique("share"), reverse=True)
     lines = []
     for measure in JUDGED:
         cells = {}
-        for key, name in rotations.items():
+        for key, name in schedules.items():
             other = own[own["schedule"] == key].set_index(["share", "repeat"])
-            gain = (other[measure] - best[measure]).dropna()
+            gain = (other[measure] - fixed[measure]).dropna()
             if key not in (rival, "always-on") and len(gain):
                 cells[name] = paired(gain, shares)
         lines += laid_out(f"{MEASURES[measure]}: above {RIVALS[rival]}", shares, cells)
@@ -224,11 +226,9 @@ def page(rows: pd.DataFrame) -> str:
         lines += [f"**Schedules, {DECODERS[decoder]}**", ""]
         for measure in JUDGED:
             lines += table(own, "schedule", SCHEDULES, measure)
-        if (own["schedule"] == "best always-on").any():
-            lines += above_best(own, "best always-on", SCHEDULES)
-        if (own["schedule"] == "always-on, by behaviour").any():
-            one = {"by behaviour": SCHEDULES["by behaviour"]}
-            lines += above_best(own, "always-on, by behaviour", one)
+        for rival, compared in RIVALLED.items():
+            if (own["schedule"] == rival).any():
+                lines += above_always_on(own, rival, {key: SCHEDULES[key] for key in compared})
     lines += above_fixed_prior(rows) + power(rows)
     return "\n".join([*lines, *of_paper]).rstrip() + "\n"
 

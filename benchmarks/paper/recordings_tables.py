@@ -78,10 +78,8 @@ def main() -> None:
         rows.to_csv(kept, index=False, float_format="%.6g")
         (out / f"{folder.name}.md").write_text(page(rows), encoding="utf-8")
         draw(rows[rows["share"].isin(SHARES)], out / f"{folder.name}.png", folder.name)
-    known = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
-    known = {
-        name: rows for name, rows in known.items() if (rows["schedule"] == "by behaviour").any()
-    }
+    tables = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
+    known = {name: t for name, t in tables.items() if (t["schedule"] == "by behaviour").any()}
     (out / "by_behaviour.md").write_text(by_behaviour(known), encoding="utf-8")
     draw_by_behaviour(known, out / "by_behaviour.png")
 

@@ -30,9 +30,9 @@ def behaviour_rates(
     convex in weights and rates together. For given rates the weights are those of a ridge
     regression; for given weights the best rates are proportional to
     :math:`|w_c| \sqrt{\mu_c}`, within their bounds: Neyman's allocation [1]_. Doing one after the
-    other leads to the least error of both, here until a round explains no
-    millionth more. With the rates put in, the penalty is that of a group
-    lasso [2]_: channels that say nothing new get no visits beyond the least.
+    other leads to the least error of both, here until a round explains no millionth more. With the
+    rates put in, the penalty is that of a group lasso [2]_: channels that say nothing new get no
+    visits beyond the least.
 
     Without behaviour the population's five leading principal components take its place. Where
     no channel spikes, or the behaviour never changes, all are visited alike; what channels say by

@@ -49,7 +49,7 @@ def visit_rates(
         weights = np.where(weights > 0, weights, _SPARE * weights[weights > 0].min())
     demand = _demand(_level(weights, least, groups, k), weights, least, groups)
     demand *= k / demand.sum()
-    if groups.free:
+    if groups.free:  # a wire's share is its channel's
         return np.minimum(demand[groups.of], 1.0)
     rates = np.empty(len(weights))
     for g in range(groups.n):
