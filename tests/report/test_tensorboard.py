@@ -1,10 +1,11 @@
 """Histories as TensorBoard events."""
 
 import sys
-import types
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from implant_sim.report.tensorboard import write_histories
 from implant_sim.study.store import Entry, Outcome, RunFolder
@@ -17,26 +18,14 @@ HISTORY = [
 ]
 
 
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, float, int]]]:
-    """What a stand-in for TensorBoard's writer is told, by the name of its folder."""
-    told: dict[str, list[tuple[str, float, int]]] = {}
-
-    class Writer:
-        def __init__(self, folder: str) -> None:
-            self.rows = told.setdefault(Path(folder).name, [])
-
-        def add_scalar(self, name: str, value: float, *, step: int) -> None:
-            self.rows.append((name, value, step))
-
-        def close(self) -> None:
-            self.rows.append(("closed", 0.0, 0))
-
-    module = types.ModuleType("tensorboard.summary")
-    module.Writer = Writer
-    monkeypatch.setitem(sys.modules, "tensorboard", types.ModuleType("tensorboard"))
-    monkeypatch.setitem(sys.modules, "tensorboard.summary", module)
-    return told
+def told(folder: Path) -> dict[str, list[tuple[float, int]]]:
+    """Scalars of one run, as TensorBoard itself reads them."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {
+        name: [(float(make_ndarray(e.tensor_proto)), e.step) for e in events.Tensors(name)]
+        for name in events.Tags()["tensors"]
+    }
 
 
 def run_folder(path: Path, *histories: list[dict[str, float]]) -> Path:
@@ -53,22 +42,29 @@ def run_folder(path: Path, *histories: list[dict[str, float]]) -> Path:
     return path
 
 
-def test_every_history_becomes_a_run(tmp_path: Path, written) -> None:
+def test_every_history_becomes_a_run(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run", HISTORY, [], HISTORY[:1])
-    assert write_histories(folder) == folder / "tensorboard"
-    assert written == {
-        "point_0_repeat_0": [
-            ("nll", 0.5, 1),
-            ("valid_loss", 0.6, 1),
-            ("nll", 0.4, 2),
-            ("closed", 0.0, 0),
-        ],
-        "point_2_repeat_0": [("nll", 0.5, 1), ("valid_loss", 0.6, 1), ("closed", 0.0, 0)],
+    out = write_histories(folder)
+    assert out == folder / "tensorboard"
+    assert {run.name: told(run) for run in out.iterdir()} == {
+        "point_0_repeat_0": {
+            "nll": [(0.5, 1), (pytest.approx(0.4), 2)],
+            "valid_loss": [(pytest.approx(0.6), 1)],  # nan is left out
+        },
+        "point_2_repeat_0": {"nll": [(0.5, 1)], "valid_loss": [(pytest.approx(0.6), 1)]},
     }
 
 
+def test_written_again_nothing_of_before_is_left(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", HISTORY)
+    write_histories(folder)
+    out = write_histories(folder)
+    assert told(out / "point_0_repeat_0")["nll"] == [(0.5, 1), (pytest.approx(0.4), 2)]
+    assert len(list((out / "point_0_repeat_0").iterdir())) == 1
+
+
 def test_without_histories_or_tensorboard_it_is_refused(
-    tmp_path: Path, written, monkeypatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = run_folder(tmp_path / "run", [])
     with pytest.raises(DataError, match="no point has a training history"):
