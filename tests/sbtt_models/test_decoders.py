@@ -1,6 +1,5 @@
 """The contract of every decoder in the union, and what each adds."""
 
-import copy
 from dataclasses import replace
 from typing import get_args
 
@@ -382,17 +381,6 @@ def test_devices_are_checked() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(SpecError, match="finds no CUDA"):
             sbtt_models.fit(SMALL["autoencoder"], stream(), QUICK, device="cuda")
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("spec", NEURAL.values(), ids=NEURAL)
-def test_cpu_and_cuda_agree(spec: NeuralSpec) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA here")
-    data = stream()
-    fitted = sbtt_models.fit(spec, data, QUICK, device="cpu")
-    moved = replace(fitted, network=copy.deepcopy(fitted.network).cuda())
-    np.testing.assert_allclose(moved.rates(data), fitted.rates(data), rtol=1e-4, atol=1e-5)
 
 
 def test_patience_counts_validated_epochs_only() -> None:
