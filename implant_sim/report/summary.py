@@ -34,6 +34,8 @@ METRICS = (
     Metric("bits_per_spike_all", "Bits per spike", "on withheld entries, observed or not"),
     Metric("bits_per_spike", "Bits per spike, observed", "on withheld entries that were observed"),
     Metric("co_bps", "Co-smoothing (bits per spike)", "on channels that nothing ever saw"),
+    Metric("held_out_bps", "Held-out channels (bits per spike)", "that the decoder was not shown"),
+    Metric("forward_bps", "Forward prediction (bits per spike)", "on bins after those shown"),
     Metric("rate_r2", "Rate R², published truth", "inferred against the published rates"),
     Metric("rate_r2_log", "Log-rate R²", "on logarithms of rates"),
     Metric("rate_r2_unobserved", "Rate R², unobserved", "on entries that were not sampled"),

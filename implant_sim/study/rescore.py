@@ -46,6 +46,7 @@ def scored(scenario: Scenario, repeat: int, got: Acquisition, fitted: Fitted) ->
         scenario.score,
         repeat=repeat,
         calibration_mean=calibration_mean(recording, got.activity),
+        decoder=scenario.decoder,
     )
     return {
         "row": scores.to_row(),

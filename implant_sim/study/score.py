@@ -17,6 +17,7 @@ from implant_sim.study.ridge import fit_ridge
 from implant_sim.study.scored_case import Case, RatesOf, case_of, rates_in
 from implant_sim.study.withhold import ScoreOptions, withheld_entries
 from sbtt_models import metrics
+from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.psth import psth_r2
 from sbtt_models.signals import MaskedStream, Recording
 
@@ -37,6 +38,10 @@ class Scores:
     """On all withheld entries: the one to compare across schedules. [bit/spike]"""
     co_bps: float | None
     """On held-out channels. [bit/spike]"""
+    held_out_bps: float | None
+    """On channels that the decoder learns to predict and never sees. [bit/spike]"""
+    forward_bps: float | None
+    """On bins that the decoder predicts from earlier ones. [bit/spike]"""
     rate_r2: float | None
     rate_r2_expected: float | None
     rate_r2_log: float | None
@@ -75,6 +80,7 @@ def score(
     *,
     repeat: int = 0,
     calibration_mean: Float[np.ndarray, " channel"] | None = None,
+    decoder: DecoderSpec | None = None,
 ) -> Scores:
     """Score a decoder on the test trials.
 
@@ -96,6 +102,9 @@ def score(
     calibration_mean : numpy.ndarray, shape (channel,), optional
         Mean spikes per bin known from a calibration that the ledger charges; used for channels
         never observed, which then count in rate R². [1/bin]
+    decoder : DecoderSpec, optional
+        Where it is a network that hides channels (`held_out`) or bins (`encoder_bins`) from its
+        encoders, these are scored by themselves.
 
     Returns
     -------
@@ -114,6 +123,7 @@ def score(
     return Scores(
         **_withheld_scores(case, rates_of),
         **_rate_scores(case, rates),
+        **_unseen_scores(case, rates, decoder),
         co_bps=_co_bps(case, rates, held_out),
         behaviour=None if recording.behaviour is None else recording.behaviour.name,
         velocity_r2=velocity,
@@ -228,6 +238,32 @@ def _co_bps(
         metrics.channel_means(held_out.counts[test], where=where),
         where=where,
     )
+
+
+def _unseen_scores(
+    case: Case, rates: Float32[np.ndarray, "trial bin channel"], decoder: DecoderSpec | None
+) -> dict[str, float | None]:
+    """What a network says of channels and bins that its encoders are never shown.
+
+    As co-bps and fp-bps of the Neural Latents Benchmark: held-out channels are judged in the bins
+    that the encoder sees, forward bins in all channels, both against each channel's mean.
+    """
+    scores: dict[str, float | None] = dict.fromkeys(("held_out_bps", "forward_bps"))
+    if not isinstance(decoder, NeuralSpec) or case.recording.real:
+        return scores
+    recording, test = case.recording, case.recording.split.test
+    counts, available = recording.counts[test], recording.available[test]
+    ahead = np.zeros(counts.shape[1:], bool)
+    if decoder.encoder_bins is not None:
+        ahead[decoder.encoder_bins :] = True
+    aside = np.zeros(counts.shape[1:], bool)
+    aside[:, list(decoder.held_out)] = True
+    for name, entries in (("held_out_bps", aside & ~ahead), ("forward_bps", ahead)):
+        where = available & entries
+        if where.any():
+            null = metrics.channel_means(counts, where=available)
+            scores[name] = metrics.bits_per_spike(counts, rates[test], null, where=where)
+    return scores
 
 
 def _psth(case: Case, rates: Float32[np.ndarray, "trial bin channel"]) -> float | None:

@@ -34,7 +34,7 @@ EXTRA = (
     "ceiling_rate_r2", "n_silent", "n_never_observed", "judged_twice", "revisit_gap_max_s",
     "revisit_gap_mean_s", "coverage", "coverage_gini", "switch_hz", "valid_fraction",
     "detection_probability", "false_hz", "decoded_by", "started_from", "epochs_before",
-    "start_energy_j",
+    "start_energy_j", "held_out_bps", "forward_bps",
 )  # fmt: skip
 """Further scores and how the schedule covered the array, after those; velocity_r2_0,
 velocity_r2_1, ... follow where there are any."""

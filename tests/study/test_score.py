@@ -9,6 +9,7 @@ from implant_sim.study import score as room
 from implant_sim.study.score import score
 from implant_sim.study.scored_case import Case
 from implant_sim.study.withhold import HeldOut, ScoreOptions, hold_out, withheld_entries
+from sbtt_models.decoders import Kalman, StateSpace
 from sbtt_models.errors import DataError
 from sbtt_models.signals import Behaviour, MaskedStream, Recording, Split, within
 
@@ -361,6 +362,31 @@ def test_co_smoothing_tells_good_rates_from_flat_ones():
     )
     assert good.co_bps > 0.1
     assert flat.co_bps == pytest.approx(0.0, abs=0.02)
+
+
+def test_what_a_network_is_not_shown_is_scored_by_itself(recording, stream):
+    """Held-out channels where bins are shown, later bins of all channels; nothing else."""
+    n_bins = recording.counts.shape[1]
+    decoder = StateSpace(held_out=(1, 2), encoder_bins=n_bins - 4)
+    truth = oracle(recording)
+
+    def only_right_there(s):
+        rates = np.full(s.counts.shape, 40.0, np.float32)  # badly wrong elsewhere
+        right = truth(s)
+        rates[:, :-4, [1, 2]], rates[:, -4:] = right[:, :-4, [1, 2]], right[:, -4:]
+        return rates
+
+    good = score(only_right_there, stream, recording, decoder=decoder)
+    whole = score(truth, stream, recording, decoder=decoder)
+    assert good.held_out_bps == whole.held_out_bps > 0.1
+    assert good.forward_bps == whole.forward_bps > 0.1
+    apart = score(truth, stream, recording, decoder=StateSpace(encoder_bins=n_bins - 4))
+    assert apart.held_out_bps is None
+    assert apart.forward_bps == whole.forward_bps
+    for nothing_hidden in (None, StateSpace(), Kalman()):
+        row = score(truth, stream, recording, decoder=nothing_hidden).to_row()
+        assert row["held_out_bps"] is None
+        assert row["forward_bps"] is None
 
 
 def test_co_smoothing_takes_no_gap_for_silence():
