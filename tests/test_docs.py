@@ -155,6 +155,7 @@ def table_rows(path: Path) -> Counter[str]:
     ("page", "generated"),
     [
         ("lorenz", "lorenz/tables.md"),
+        ("recordings", "recordings/overview.md"),
         ("power", "power/recordings.md"),
         ("power", "power/claims.md"),
         ("pretraining", "pretraining/table.md"),

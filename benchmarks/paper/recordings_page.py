@@ -45,7 +45,10 @@ RIVALS = {
     "best always-on": "the best always-on channels",
     "always-on, by behaviour": "always-on channels weighed by behaviour",
 }
-RIVALLED = {"best always-on": tuple(SCHEDULES), "always-on, by behaviour": ("by behaviour",)}
+RIVALLED = {
+    "best always-on": tuple(k for k in SCHEDULES if k not in ("always-on", "best always-on")),
+    "always-on, by behaviour": ("by behaviour",),
+}
 """The schedules that are compared with each rival."""
 
 
@@ -79,55 +82,85 @@ def table(rows: pd.DataFrame, by: str, names: dict[str, str], measure: str) -> l
 
 def above_rivals(rows: pd.DataFrame) -> list[str]:
     """Paired differences of the augmented model to each other decoder."""
-    rotated = rows[rows["schedule"] == "random"]
-    ours = rotated[rotated["decoder"] == "augmented_lds"].set_index(["share", "repeat"])
-    shares = sorted(ours.index.levels[0], reverse=True)
     lines = []
     for measure in JUDGED:
-        cells = {}
-        for key, name in DECODERS.items():
-            theirs = rotated[rotated["decoder"] == key].set_index(["share", "repeat"])
-            if key != "augmented_lds" and len(theirs):
-                cells[name] = paired(ours[measure] - theirs[measure], shares)
-        lines += laid_out(f"{MEASURES[measure]}: above", shares, cells)
+        cells = {
+            name: found
+            for rival, name in DECODERS.items()
+            if rival != "augmented_lds" and (found := above_rival(rows, rival, measure))
+        }
+        lines += laid_out(f"{MEASURES[measure]}: above", rotated_shares(rows), cells)
     return lines
+
+
+def rotated_shares(rows: pd.DataFrame) -> list[float]:
+    """Shares at which the augmented model was run on uniform rotation."""
+    ours = rows[(rows["schedule"] == "random") & (rows["decoder"] == "augmented_lds")]
+    return sorted(ours["share"].unique(), reverse=True)
+
+
+def above_rival(rows: pd.DataFrame, rival: str, measure: str) -> list[str]:
+    """The augmented model above another decoder on uniform rotation; empty if that was not run."""
+    rotated = rows[rows["schedule"] == "random"].set_index(["share", "repeat"])
+    ours, theirs = (
+        rotated.loc[rotated["decoder"] == decoder, measure] for decoder in ("augmented_lds", rival)
+    )
+    return paired(ours - theirs, rotated_shares(rows)) if len(theirs) else []
 
 
 def above_always_on(own: pd.DataFrame, rival: str, schedules: Mapping[str, str]) -> list[str]:
     """Paired differences of schedules to always-on channels, of one decoder."""
-    fixed = own[own["schedule"] == rival].set_index(["share", "repeat"])
-    shares = sorted(fixed.index.unique("share"), reverse=True)
+    shares = sorted(own.loc[own["schedule"] == rival, "share"].unique(), reverse=True)
     lines = []
     for measure in JUDGED:
-        cells = {}
-        for key, name in schedules.items():
-            other = own[own["schedule"] == key].set_index(["share", "repeat"])
-            gain = (other[measure] - fixed[measure]).dropna()
-            if key not in (rival, "always-on") and len(gain):
-                cells[name] = paired(gain, shares)
+        gains = {name: above_schedule(own, key, rival, measure) for key, name in schedules.items()}
+        cells = {name: paired(gain, shares) for name, gain in gains.items() if len(gain)}
         lines += laid_out(f"{MEASURES[measure]}: above {RIVALS[rival]}", shares, cells)
     return lines
 
 
+def above_schedule(own: pd.DataFrame, schedule: str, rival: str, measure: str) -> pd.Series:
+    """What each repeat of a schedule has more than that of another, of one decoder."""
+    ours, theirs = (
+        own[own["schedule"] == each].set_index(["share", "repeat"])[measure]
+        for each in (schedule, rival)
+    )
+    return (ours - theirs).dropna()
+
+
 def above_random(rows: pd.DataFrame) -> list[str]:
     """Rotation above the mean of random always-on subsets; both spreads are in the error."""
-    fixed = rows[(rows["schedule"] == "always-on") & (rows["decoder"] == "kalman")]
+    fixed = random_always_on(rows)
     if not len(fixed):
         return []
     shares = sorted(fixed["share"].unique(), reverse=True)
     n = fixed.groupby("share").size().max()
     lines = []
     for measure in ("velocity_r2", "co_bps"):
-        cells = {}
-        for decoder in ("augmented_lds", "kalman"):
-            rotated = rows[(rows["schedule"] == "random") & (rows["decoder"] == decoder)]
-            cells[f"random rotation, {DECODERS[decoder]}"] = [
-                unpaired(*(part.loc[part["share"] == s, measure] for part in (rotated, fixed)))
-                for s in shares
-            ]
+        cells = {
+            f"random rotation, {DECODERS[decoder]}": rotation_above(fixed, rows, decoder, measure)
+            for decoder in ("augmented_lds", "kalman")
+        }
+        cells = {name: [found[s] for s in shares] for name, found in cells.items()}
         title = f"{MEASURES[measure]}: above {n} random always-on subsets, Kalman smoother"
         lines += laid_out(title, shares, cells)
     return lines
+
+
+def random_always_on(rows: pd.DataFrame) -> pd.DataFrame:
+    """Random channels that stay on, decoded by the Kalman smoother."""
+    return rows[(rows["schedule"] == "always-on") & (rows["decoder"] == "kalman")]
+
+
+def rotation_above(
+    fixed: pd.DataFrame, rows: pd.DataFrame, decoder: str, measure: str
+) -> dict[float, str]:
+    """Uniform rotation above always-on subsets, at each share of these."""
+    rotated = rows[(rows["schedule"] == "random") & (rows["decoder"] == decoder)]
+    return {
+        share: unpaired(*(part.loc[part["share"] == share, measure] for part in (rotated, fixed)))
+        for share in fixed["share"].unique()
+    }
 
 
 def above_fixed_prior(rows: pd.DataFrame) -> list[str]:
@@ -233,6 +266,31 @@ def page(rows: pd.DataFrame) -> str:
     return "\n".join([*lines, *of_paper]).rstrip() + "\n"
 
 
+def overview(recordings: Mapping[str, pd.DataFrame]) -> str:
+    """The augmented model: uniform rotation and its rivals, other schedules; all recordings."""
+    lines = list[str]()
+    for measure in ("velocity_r2", "co_bps"):
+        values, gains, chosen = (dict[str, list[str]]() for _ in range(3))
+        for name, rows in recordings.items():
+            at = rows[rows["share"].isin(SHARES)]
+            rotated = at[(at["schedule"] == "random") & (at["decoder"] == "augmented_lds")]
+            values[name] = [cell(rotated.loc[rotated["share"] == s, measure]) for s in SHARES]
+            for rival in ("poisson_lds", "kalman", "smoothing", "counts as they are"):
+                gains[f"{name}: {DECODERS[rival]}"] = above_rival(at, rival, measure)
+            fixed = rotation_above(random_always_on(at), at, "augmented_lds", measure)
+            gains[f"{name}: ten random always-on subsets"] = [fixed.get(s, "") for s in SHARES]
+            augmented = at[at["decoder"] == "augmented_lds"]
+            for key in ("weighted", "hybrid, half, weighted", "hybrid, three quarters, weighted"):
+                gain = above_schedule(augmented, key, "best always-on", measure)
+                if len(gain):
+                    chosen[f"{name}: {SCHEDULES[key]}"] = paired(gain, SHARES[1:])
+        title = f"Uniform rotation. {MEASURES[measure]}"
+        lines += laid_out(title, SHARES, values) + laid_out(f"{title}: above", SHARES, gains)
+        title = f"Other schedules. {MEASURES[measure]}: above {RIVALS['best always-on']}"
+        lines += laid_out(title, SHARES[1:], chosen)
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def by_behaviour(recordings: Mapping[str, pd.DataFrame]) -> str:
     """Rotation by behaviour beside always-on channels, of all recordings."""
     ours, shares = "by behaviour", SHARES[1:]
@@ -254,7 +312,9 @@ def by_behaviour(recordings: Mapping[str, pd.DataFrame]) -> str:
                         ]
                 for rival in RIVALS:
                     if rival in at.index.levels[0]:
-                        gains[rival][name] = paired((at[ours] - at[rival]).dropna(), shares)
+                        gains[rival][name] = paired(
+                            above_schedule(rows, ours, rival, measure), shares
+                        )
             lines += laid_out(MEASURES[measure], shares, values)
             for rival, cells in gains.items():
                 title = f"{MEASURES[measure]}: rotation by behaviour above {RIVALS[rival]}"

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from recordings import SHARES
 from recordings_figure import draw, draw_by_behaviour
-from recordings_page import MEASURES, by_behaviour, page
+from recordings_page import MEASURES, by_behaviour, overview, page
 
 from implant_sim.report.load import Run, load_run
 from implant_sim.study.ridge import fit_ridge
@@ -79,6 +79,7 @@ def main() -> None:
         (out / f"{folder.name}.md").write_text(page(rows), encoding="utf-8")
         draw(rows[rows["share"].isin(SHARES)], out / f"{folder.name}.png", folder.name)
     tables = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
+    (out / "overview.md").write_text(overview(tables), encoding="utf-8")
     known = {name: t for name, t in tables.items() if (t["schedule"] == "by behaviour").any()}
     (out / "by_behaviour.md").write_text(by_behaviour(known), encoding="utf-8")
     draw_by_behaviour(known, out / "by_behaviour.png")
