@@ -97,6 +97,7 @@ class Loop:
             tuple(self.history),
             0 if self.stream.external is None else self.stream.external.shape[2],
             self.unit,
+            self.stream.bin_s,
         )
 
     @property

@@ -39,6 +39,11 @@ class Saved:
     where: Path = Path()
     """The folder it was read from, for errors."""
 
+    @property
+    def bin_s(self) -> float | None:
+        """Bin width that it was fitted on. [s] None in files that were written without it."""
+        return None if self.facts.get("bin_s") is None else self.number("bin_s")
+
     def array(self, name: str, dtype: str, *shape: int | None) -> Shaped[np.ndarray, "..."]:
         """An array of a known type and shape; None allows any length.
 

@@ -23,6 +23,7 @@ from sbtt_models.device import seeded
 from sbtt_models.errors import DataError, SpecError
 from sbtt_models.fitting import fit
 from sbtt_models.online import Online
+from sbtt_models.same_stream import refuse_other
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.trained import FittedNetwork
 from sbtt_models.training import Training
@@ -66,11 +67,9 @@ class FittedSession:
         Raises
         ------
         DataError
-            For a stream of another number of channels.
+            For a stream of another number of channels, or of other bins.
         """
-        n_channels = self.channels.stop - self.channels.start
-        if stream.n_channels != n_channels:
-            raise DataError(f"stream: {stream.n_channels} channels, trained with {n_channels}")
+        refuse_other(stream, self.channels.stop - self.channels.start, self.whole.bin_s)
         return self.whole.rates(_widened(stream, self.channels, self.whole.n_channels))[
             :, :, self.channels
         ]
@@ -183,10 +182,13 @@ def add_session(
 
     Raises
     ------
+    DataError
+        For other bins than those of the core.
     SpecError
         If the core is made for other windows.
     """
     whole = fitted.whole
+    refuse_other(stream, stream.n_channels, whole.bin_s)  # its channels are its own
     spec, n_bins = whole.spec, window_of(stream)
     alone = torch.from_numpy(spec.likelihood.start(stream.trials(stream.split.train)))
     with seeded(seed, torch.device("cpu")):

@@ -19,6 +19,7 @@ from sbtt_models.inference import Inference
 from sbtt_models.nets.base import Network
 from sbtt_models.online import Online
 from sbtt_models.resume import weights_of
+from sbtt_models.same_stream import refuse_other
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.value_unit import Unit
@@ -49,6 +50,8 @@ class FittedNetwork:
     """Dimensions of the external inputs."""
     unit: Unit | None = None
     """What real values are shown in."""
+    bin_s: float | None = None
+    """Bin width it was trained on. [s]"""
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected values of each full bin; see :class:`sbtt_models.decoders.base.Fitted`.
@@ -56,10 +59,11 @@ class FittedNetwork:
         Raises
         ------
         DataError
-            Where the stream has other external inputs than the network was trained with.
+            Where the stream has other channels, bins or external inputs than the network was
+            trained with, or values that its likelihood cannot give.
         """
+        self.refuse_other(stream)
         refuse_hiding(self.spec, stream, self.window_bins)
-        self.refuse_external(stream)
         if self.unit is None:
             return self._expected(stream)
         rates = self.unit.back(self._expected(self.unit.of_values(stream)))
@@ -123,19 +127,22 @@ class FittedNetwork:
     def saved(self) -> Saved:
         """Weights and settings."""
         names = ("n_channels", "window_bins", "threads", "n_parameters", "epochs", "train_s")
-        facts = {name: getattr(self, name) for name in (*names, "n_external")}
+        facts = {name: getattr(self, name) for name in (*names, "n_external", "bin_s")}
         unit = {} if self.unit is None else self.unit.arrays()
         arrays = {**weights_of(self.network.state_dict()), **unit}
         return Saved(self.spec, arrays, facts, self.history)
 
-    def refuse_external(self, stream: MaskedStream) -> None:
-        """Refuse a stream with other external inputs than the network was trained with.
+    def refuse_other(self, stream: MaskedStream) -> None:
+        """Refuse a stream that is not of the kind that the network was trained with.
 
         Raises
         ------
         DataError
-            Says how many dimensions each has.
+            For other channels, bins or external inputs, and for values that its likelihood cannot
+            give.
         """
+        refuse_other(stream, self.n_channels, self.bin_s)
+        self.spec.likelihood.check(stream)
         given = 0 if stream.external is None else stream.external.shape[2]
         if given != self.n_external:
             raise DataError(
@@ -172,6 +179,7 @@ class FittedNetwork:
             tuple(saved.history),
             saved.whole("n_external"),
             Unit.restored(saved, n_channels),
+            saved.bin_s,
         )
 
 

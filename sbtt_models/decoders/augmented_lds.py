@@ -174,6 +174,7 @@ class FittedAugmented:
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        self.smoother.refuse_other(stream)
         return self.network.rates(guided(self.smoother, stream))
 
     def online(self, lookahead_bins: int | None = None) -> Online:
@@ -258,7 +259,7 @@ def _idle(
     network.loading.copy_(torch.from_numpy(loading.T * scale[:, None]))
     n_parameters = sum(p.numel() for p in network.parameters())
     facts = (taught.n_channels, n_bins, threads, n_parameters, 0, 0.0, ())
-    return FittedNetwork(spec, network, *facts, n_external)
+    return FittedNetwork(spec, network, *facts, n_external, bin_s=taught.bin_s)
 
 
 def _loss(network: FittedNetwork, judged: MaskedStream) -> float:

@@ -86,7 +86,14 @@ class Fitted(Protocol):
         ...
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
-        """Expected counts of each full bin, for every trial of `stream`. [spikes/bin]"""
+        """Expected counts of each full bin, for every trial of `stream`. [spikes/bin]
+
+        Raises
+        ------
+        DataError
+            For a stream of other channels or another bin width than the decoder was fitted on,
+            or of values that it cannot take; networks also for other external inputs.
+        """
         ...
 
     def saved(self) -> Saved:

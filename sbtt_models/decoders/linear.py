@@ -29,6 +29,7 @@ from sbtt_models.linear_fit import (
 )
 from sbtt_models.means import channel_rates
 from sbtt_models.online import Online, Step
+from sbtt_models.same_stream import refuse_other
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
@@ -71,9 +72,19 @@ class LinearSpec(DecoderSpec):
             If they do not fit together.
         """
 
+    def check(self, stream: MaskedStream) -> None:
+        """Refuse values that the model cannot give; a Gaussian one can give any.
+
+        Raises
+        ------
+        DataError
+        """
+        del stream
+
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> FittedLinear:
         setting.refuse_start(self.kind)
+        self.check(stream)
         start = time.perf_counter()
         unit = Unit.of(stream) if stream.real else None
         stream = stream if unit is None else unit.of_values(stream)
@@ -103,6 +114,7 @@ class LinearSpec(DecoderSpec):
             time.perf_counter() - start,
             found.history,
             unit,
+            stream.bin_s,
         )
 
     @override
@@ -120,6 +132,7 @@ class LinearSpec(DecoderSpec):
             saved.number("train_s"),
             tuple(saved.history),
             Unit.restored(saved, means.size),
+            saved.bin_s,
         )
 
 
@@ -138,6 +151,8 @@ class FittedLinear:
     history: tuple[Mapping[str, float], ...] = field(repr=False)
     unit: Unit | None = None
     """What real values were measured in, for the fit."""
+    bin_s: float | None = None
+    """Bin width of the fit. [s]"""
 
     @property
     def n_parameters(self) -> int:
@@ -146,8 +161,19 @@ class FittedLinear:
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        self.refuse_other(stream)
         stream = stream if self.unit is None else self.unit.of_values(stream)
         return self.told(stream, self._positive)
+
+    def refuse_other(self, stream: MaskedStream) -> None:
+        """Refuse a stream of other channels or bins, or of values that the model cannot give.
+
+        Raises
+        ------
+        DataError
+        """
+        refuse_other(stream, self.means.size, self.bin_s)
+        self.spec.check(stream)
 
     def told(
         self,
@@ -183,7 +209,8 @@ class FittedLinear:
     def saved(self) -> Saved:
         """Parameters of the model, means and settings."""
         facts: dict[str, Any] = {
-            name: getattr(self, name) for name in ("n_parameters", "window_bins", "epochs")
+            name: getattr(self, name)
+            for name in ("n_parameters", "window_bins", "epochs", "bin_s")
         }
         facts |= {"train_s": self.train_s, "size": self.choice.size}
         settings = {f"setting.{name}": value for name, value in self.choice.settings.items()}

@@ -21,6 +21,7 @@ from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
 from sbtt_models.interpolation import InterpolationStep, interpolate, interpolate_so_far
 from sbtt_models.means import channel_rates, reach, smoothed_rates, square_loss
 from sbtt_models.online import Online, WindowStep
+from sbtt_models.same_stream import refuse_other
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
@@ -89,9 +90,12 @@ class FittedSmoother:
     history: tuple[Mapping[str, float], ...] = field(repr=False)
     n_parameters: int = 0
     epochs: int = 0
+    bin_s: float | None = None
+    """Bin width of the fit. [s]"""
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        refuse_other(stream, self.means.size, self.bin_s)
         if isinstance(self.spec, Smoothing):
             return smooth(stream, self.sd_bins, self.prior, self.means, self.spec.waits)
         if self.spec.waits is not None:
@@ -116,7 +120,7 @@ class FittedSmoother:
 
     def saved(self) -> Saved:
         """Means and settings."""
-        facts = {name: getattr(self, name) for name in ("sd_bins", "prior", "train_s")}
+        facts = {name: getattr(self, name) for name in ("sd_bins", "prior", "train_s", "bin_s")}
         return Saved(self.spec, {"means": self.means}, facts, self.history)
 
     def save(self, folder: Path) -> tuple[Path, ...]:
@@ -128,7 +132,8 @@ class FittedSmoother:
         """Make it of what was saved; see :meth:`DecoderSpec.restore`."""
         means = saved.array("means", "float64", None)
         sd_bins, prior, train_s = map(saved.number, ("sd_bins", "prior", "train_s"))
-        return cls(spec, sd_bins, prior, means, train_s, tuple(saved.history))
+        history = tuple(saved.history)
+        return cls(spec, sd_bins, prior, means, train_s, history, bin_s=saved.bin_s)
 
 
 def smooth(
@@ -172,4 +177,5 @@ def _choose(
         history.append({"sd_bins": float(sd), "prior": float(weight), "valid_loss": loss})
     best = min(history, key=lambda row: row["valid_loss"])
     seconds = time.perf_counter() - start
-    return FittedSmoother(spec, best["sd_bins"], best["prior"], means, seconds, tuple(history))
+    settings = best["sd_bins"], best["prior"]
+    return FittedSmoother(spec, *settings, means, seconds, tuple(history), bin_s=stream.bin_s)

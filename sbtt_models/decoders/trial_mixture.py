@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -26,6 +26,9 @@ from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream, within
 from sbtt_models.training import Training
 from sbtt_models.windows import aligned, cut, pieces_of, stitch, window_of
+
+if TYPE_CHECKING:
+    from sbtt_models.trained import FittedNetwork
 
 __all__ = ["FittedTrialMixture", "TrialMixture"]
 
@@ -131,6 +134,7 @@ class FittedTrialMixture(FittedAround):
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
         if self.mixture is None:
             return self.fitted.rates(stream)
+        cast("FittedNetwork", self.fitted).refuse_other(stream)
         n_bins, trials = self.window_bins, np.arange(stream.lengths.size)
         wait = self.spec.waits
         windows = (

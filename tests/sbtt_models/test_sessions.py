@@ -58,7 +58,7 @@ def test_every_network_takes_sessions(spec, align: int) -> None:
         assert np.isfinite(rates).all()
         assert (rates[:, : int(one.lengths[0])] > 0).all()
     assert fitted[0].whole is fitted[2].whole
-    with pytest.raises(DataError, match="3 channels, trained with 4"):
+    with pytest.raises(DataError, match="3 channels, but the decoder was fitted on 4"):
         fitted[0].rates(SESSIONS[1])
 
 

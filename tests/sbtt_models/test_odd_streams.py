@@ -1,0 +1,79 @@
+"""What every decoder makes of streams that are odd, and of streams that it was not fitted on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+import sbtt_models
+from sbtt_models import kept
+from sbtt_models.decoders.base import Fitted
+from sbtt_models.errors import DataError
+from sbtt_models.signals import MaskedStream
+from sbtt_models.training import Training
+from tests.sbtt_models.test_decoders import SMALL, stream
+
+BRIEF = Training(epochs=1, batch_size=8, ramp_epochs=1)
+
+
+def channels(data: MaskedStream, which: list[int]) -> MaskedStream:
+    return replace(data, counts=data.counts[..., which], exposure=data.exposure[..., which])
+
+
+@cache
+def fitted_on(kind: str, n_channels: int = 4) -> Fitted:
+    return sbtt_models.fit(SMALL[kind], channels(stream(), list(range(n_channels))), BRIEF)
+
+
+OTHER = {
+    "fewer": (lambda data: channels(data, [0, 1, 2]), "3 channels, but .* fitted on 4; give the"),
+    "one": (lambda data: channels(data, [0]), "1 channels, but the decoder was fitted on 4"),
+    "more": (lambda data: channels(data, [0, 1, 2, 3, 0]), "5 channels, but .* fitted on 4"),
+    "wide_bins": (lambda data: replace(data, bin_s=0.1), "bins of 0.1 s, but .* bins of 0.02 s"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), OTHER.values(), ids=OTHER)
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_stream_of_another_kind_is_refused(
+    kind: str, change: Callable[[MaskedStream], MaskedStream], says: str
+) -> None:
+    with pytest.raises(DataError, match=says):
+        fitted_on(kind).rates(change(stream()))
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_one_channel_is_not_stretched_to_many(kind: str) -> None:
+    with pytest.raises(DataError, match="4 channels, but the decoder was fitted on 1"):
+        fitted_on(kind, 1).rates(stream())
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_what_is_loaded_knows_its_bins_and_old_files_stay_readable(kind: str, tmp_path) -> None:
+    other = replace(stream(), bin_s=0.1)
+    fitted_on(kind).save(tmp_path)
+    with pytest.raises(DataError, match=r"bins of 0\.1 s"):
+        sbtt_models.load(tmp_path).rates(other)
+    manifest = kept.read_sealed(tmp_path / "decoder.json")
+    told = [name for name in manifest["facts"] if name.endswith("bin_s")]
+    assert told
+    for name in told:  # as versions before it was kept wrote them
+        del manifest["facts"][name]
+    (tmp_path / "decoder.json").write_bytes(kept.sealed(manifest))
+    old = sbtt_models.load(tmp_path)
+    assert np.array_equal(old.rates(other), fitted_on(kind).rates(stream()))
+
+
+def test_a_mixture_asks_as_its_network_does() -> None:
+    """Where the components are used, the network itself is not asked."""
+    from tests.sbtt_models.test_mixture import mixture_of
+
+    found = replace(fitted_on("trial_mixture"), mixture=mixture_of(), window_bins=5)
+    assert found.rates(stream()).shape == stream().counts.shape
+    with pytest.raises(DataError, match="3 channels, but the decoder was fitted on 4"):
+        found.rates(channels(stream(), [0, 1, 2]))
+    driven = replace(stream(), external=np.ones((14, 12, 1), np.float32))
+    with pytest.raises(DataError, match="has 1 external inputs, the network was trained with 0"):
+        found.rates(driven)
