@@ -169,8 +169,8 @@ class MaskedStream:
     """What reaches the decoder: counts of the samples taken, and which they are."""
 
     counts: Int32[np.ndarray, "trial bin channel"] | Float32[np.ndarray, "trial bin channel"]
-    """Delivered spikes, int32; or real values such as deconvolved calcium events, float32. 0 where
-    not observed."""
+    """Delivered spikes, int32, never negative; or real values such as deconvolved calcium events,
+    float32, of any sign. 0 where not observed."""
     exposure: Float32[np.ndarray, "trial bin channel"]
     """Fraction of the bin with valid data. A partial count is Binomial(count, exposure)."""
     lengths: Int[np.ndarray, " trial"]
@@ -184,7 +184,7 @@ class MaskedStream:
     """What is known to drive the population from outside; see `Recording.external`."""
 
     def __post_init__(self) -> None:
-        """Refuse a count where nothing was observed: it would be a leak."""
+        """Refuse a count where nothing was observed, which would be a leak, and what is none."""
         if self.counts.shape != self.exposure.shape:
             raise DataError(
                 f"stream: counts {self.counts.shape} and exposure {self.exposure.shape} differ"
@@ -193,6 +193,13 @@ class MaskedStream:
             raise DataError("stream: a count is given where exposure is 0; set it to 0")
         if not ((self.exposure >= 0) & (self.exposure <= 1)).all():
             raise DataError("stream: exposure must lie between 0 and 1")
+        if not self.real and self.counts.min(initial=0) < 0:
+            bad = self.counts < 0
+            raise DataError(
+                f"stream: {int(bad.sum())} counts are negative (first {self.counts[bad][0]} at "
+                f"{first_at(bad)}); mark missing ones by an exposure of 0, and set them to 0; "
+                "give real values as float32"
+            )
         if self.real and not np.isfinite(self.counts).all():
             bad = ~np.isfinite(self.counts)
             raise DataError(

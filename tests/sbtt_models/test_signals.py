@@ -110,6 +110,17 @@ def test_a_count_without_exposure_is_a_leak() -> None:
         MaskedStream(counts, exposure, np.full(4, 6), 0.02, SPLIT)
 
 
+def test_a_negative_count_is_none_but_a_real_value_may_be_negative() -> None:
+    values, exposure = np.ones((4, 6, 3), np.int32), np.ones((4, 6, 3), np.float32)
+    values[2, 1, 0] = -3
+    with pytest.raises(
+        DataError, match=r"1 counts are negative \(first -3 at \(2, 1, 0\)\); mark"
+    ):
+        MaskedStream(values, exposure, np.full(4, 6), 0.02, SPLIT)
+    real = MaskedStream(values.astype(np.float32), exposure, np.full(4, 6), 0.02, SPLIT)
+    assert real.counts.min() == -3
+
+
 def test_hiding_removes_count_and_exposure() -> None:
     shape = (4, 6, 3)
     stream = MaskedStream(
