@@ -34,7 +34,7 @@ __all__ = [
     "log_posterior",
 ]
 
-MOST_LOG_RATE = 12.0  # exp(12) = 160,000 spikes in a bin: more than any recording may hold
+MOST_LOG_RATE = 12.0  # exp(12) = 163,000 spikes in a bin: more than a recording may hold
 _NEWTON = 50  # steps; three to ten are the rule
 _CLOSE = 1e-3  # a last step so short leaves an error of about its square
 _HALVINGS = 20

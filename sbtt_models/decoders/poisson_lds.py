@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -10,15 +11,15 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from sbtt_models.decoders.base import Setting
-from sbtt_models.decoders.linear import FittedLinear, LinearSpec
+from sbtt_models.counts import first_at
+from sbtt_models.decoders.linear import LinearSpec
+from sbtt_models.errors import DataError
 from sbtt_models.likelihoods import refuse_real
 from sbtt_models.linear_fit import Family
-from sbtt_models.poisson_dynamics import PoissonDynamics
+from sbtt_models.poisson_dynamics import MOST_LOG_RATE, PoissonDynamics
 from sbtt_models.poisson_model import PoissonFamily, PoissonModel
 from sbtt_models.saved import Saved
 from sbtt_models.signals import MaskedStream
-from sbtt_models.training import Training
 
 __all__ = ["PoissonLDS"]
 
@@ -27,7 +28,8 @@ class PoissonLDS(LinearSpec):
     """Linear latent dynamics whose exponential drives Poisson counts, for every pattern of gaps.
 
     The likelihood is that of the counts themselves, rate times exposure; the posterior of the
-    states is approximated by a Gaussian about its mode (Laplace), in EM as in inference.
+    states is approximated by a Gaussian about its mode (Laplace), in EM as in inference. Rates end
+    at exp(12), 163,000 spikes a bin; a stream that holds more is refused.
     """
 
     grids: ClassVar[Mapping[str, tuple[float, ...]]] = {"prior": (10.0, 1.0, 100.0)}
@@ -46,9 +48,17 @@ class PoissonLDS(LinearSpec):
         return self
 
     @override
-    def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> FittedLinear:
+    def check(self, stream: MaskedStream) -> None:
         refuse_real("poisson_lds", stream)
-        return super().fit(stream, training, setting)
+        most = math.exp(MOST_LOG_RATE)
+        bad = stream.counts > most * stream.exposure
+        if bad.any():
+            raise DataError(
+                f"poisson_lds: {int(bad.sum())} entries hold more than {most:,.0f} spikes a full "
+                f"bin, the most that its rates can reach (first {stream.counts[bad][0]:.0f} in an "
+                f"exposure of {stream.exposure[bad][0]:g} at {first_at(bad)}); are these spikes "
+                "per bin? If so, take shorter bins, or kalman or a network"
+            )
 
     @override
     def family(self, means: Float[np.ndarray, " channel"]) -> Family[Any]:

@@ -77,3 +77,26 @@ def test_a_mixture_asks_as_its_network_does() -> None:
     driven = replace(stream(), external=np.ones((14, 12, 1), np.float32))
     with pytest.raises(DataError, match="has 1 external inputs, the network was trained with 0"):
         found.rates(driven)
+
+
+@pytest.mark.parametrize("kind", ["poisson_lds", "augmented_lds"])
+def test_poisson_dynamics_refuse_more_than_their_rates_can_reach(kind: str) -> None:
+    """At fit and afterwards: the rates would end at exp(12) in silence."""
+    data, fitted = stream(), fitted_on(kind)
+    assert kind == "poisson_lds" or fitted.smoother.spec.kind == "poisson_lds"
+    spot = tuple(np.argwhere(data.observed)[0])
+    for count, exposure in ((10**6, 1.0), (2**31 - 1, 1.0), (90_000, 0.5)):
+        counts, shares = data.counts.copy(), data.exposure.copy()
+        counts[spot], shares[spot] = count, exposure
+        high = replace(data, counts=counts, exposure=shares)
+        says = f"poisson_lds: 1 entries .* 162,755 .* {count} in an exposure of {exposure:g} at "
+        with pytest.raises(DataError, match=says):
+            sbtt_models.fit(SMALL[kind], high, BRIEF)
+        with pytest.raises(DataError, match=says):
+            fitted.rates(high)
+
+
+def test_what_a_likelihood_cannot_give_is_refused_afterwards_too() -> None:
+    values = np.where(stream().observed, -0.5, 0).astype(np.float32)
+    with pytest.raises(DataError, match=r"poisson: .* no counts .* gaussian"):
+        fitted_on("state_space").rates(replace(stream(), counts=values))
