@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from sbtt_models.errors import DataError, SpecError
 
-__all__ = ["Online", "Step", "WindowStep", "refuse_long_wait"]
+__all__ = ["Online", "Step", "WindowStep", "refuse_long_wait", "refuse_real_fit"]
 
 Row = Float[np.ndarray, " channel"]
 
@@ -87,6 +87,21 @@ def refuse_long_wait(lookahead_bins: int, window_bins: int) -> None:
         raise SpecError(
             f"decoder.lookahead_bins: {lookahead_bins} bins do not fit a window of {window_bins}; "
             f"wait for at most {window_bins - 1}"
+        )
+
+
+def refuse_real_fit(kind: str, real: bool) -> None:
+    """Refuse to feed real values bin by bin.
+
+    Raises
+    ------
+    SpecError
+        For a decoder that was fitted to them.
+    """
+    if real:
+        raise SpecError(
+            f"online: takes counts, but this {kind} was fitted to real values; ask for the rates "
+            "of a whole stream"
         )
 
 

@@ -15,7 +15,6 @@ from pydantic import Field
 from typing_extensions import override
 
 from sbtt_models.decoders.base import DecoderSpec, Setting
-from sbtt_models.errors import SpecError
 from sbtt_models.linear_data import Batch
 from sbtt_models.linear_fit import (
     WINDOW,
@@ -28,7 +27,7 @@ from sbtt_models.linear_fit import (
     positive,
 )
 from sbtt_models.means import channel_rates
-from sbtt_models.online import Online, Step
+from sbtt_models.online import Online, Step, refuse_real_fit
 from sbtt_models.same_stream import refuse_other
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
@@ -199,10 +198,7 @@ class FittedLinear:
 
     def online(self, lookahead_bins: int | None = None) -> Online:
         """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
-        if self.unit is not None:
-            raise SpecError(
-                f"online: takes counts, but this {self.spec.kind} was fitted to real values"
-            )
+        refuse_real_fit(self.spec.kind, self.unit is not None)
         wait = (self.waits or 0) if lookahead_bins is None else lookahead_bins
         return Online(lambda: _FilterStep(self, wait))
 

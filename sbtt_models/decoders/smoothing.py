@@ -20,7 +20,7 @@ from typing_extensions import override
 from sbtt_models.decoders.base import DecoderSpec, Fitted, Setting
 from sbtt_models.interpolation import InterpolationStep, interpolate, interpolate_so_far
 from sbtt_models.means import channel_rates, reach, smoothed_rates, square_loss
-from sbtt_models.online import Online, WindowStep
+from sbtt_models.online import Online, WindowStep, refuse_real_fit
 from sbtt_models.same_stream import refuse_other
 from sbtt_models.saved import Saved, save
 from sbtt_models.signals import MaskedStream
@@ -88,10 +88,12 @@ class FittedSmoother:
     means: Float[np.ndarray, " channel"]
     train_s: float
     history: tuple[Mapping[str, float], ...] = field(repr=False)
+    bin_s: float | None
+    """Bin width of the fit. [s] None: not known."""
+    real: bool
+    """Fitted to real values."""
     n_parameters: int = 0
     epochs: int = 0
-    bin_s: float | None = None
-    """Bin width of the fit. [s]"""
 
     def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
         """Expected counts of each full bin; see :class:`sbtt_models.decoders.base.Fitted`."""
@@ -104,6 +106,7 @@ class FittedSmoother:
 
     def online(self, lookahead_bins: int | None = None) -> Online:
         """The same decoder, fed bin by bin; see :class:`sbtt_models.decoders.base.Fitted`."""
+        refuse_real_fit(self.spec.kind, self.real)
         wait = (self.spec.waits or 0) if lookahead_bins is None else lookahead_bins
         if isinstance(self.spec, Interpolation):
             return Online(lambda: InterpolationStep(self.sd_bins, self.means, wait))
@@ -120,7 +123,8 @@ class FittedSmoother:
 
     def saved(self) -> Saved:
         """Means and settings."""
-        facts = {name: getattr(self, name) for name in ("sd_bins", "prior", "train_s", "bin_s")}
+        names = ("sd_bins", "prior", "train_s", "bin_s", "real")
+        facts = {name: getattr(self, name) for name in names}
         return Saved(self.spec, {"means": self.means}, facts, self.history)
 
     def save(self, folder: Path) -> tuple[Path, ...]:
@@ -132,8 +136,9 @@ class FittedSmoother:
         """Make it of what was saved; see :meth:`DecoderSpec.restore`."""
         means = saved.array("means", "float64", None)
         sd_bins, prior, train_s = map(saved.number, ("sd_bins", "prior", "train_s"))
+        real = saved.facts.get("real") is True  # earlier versions did not say
         history = tuple(saved.history)
-        return cls(spec, sd_bins, prior, means, train_s, history, bin_s=saved.bin_s)
+        return cls(spec, sd_bins, prior, means, train_s, history, saved.bin_s, real)
 
 
 def smooth(
@@ -165,9 +170,9 @@ def _choose(
     if not hidden.any():  # so few samples that the draw took none: then all are judged
         hidden = kept.observed
     shown = kept.hide(hidden)
-    history = []
+    known, history = (stream.bin_s, stream.real), []
     for sd, weight in product(sds, priors):
-        trial = FittedSmoother(spec, float(sd), float(weight), means, 0.0, ())
+        trial = FittedSmoother(spec, float(sd), float(weight), means, 0.0, (), *known)
         rates = trial.rates(shown)[hidden]
         counts, exposure = kept.counts[hidden], kept.exposure[hidden]
         if stream.real:
@@ -178,4 +183,4 @@ def _choose(
     best = min(history, key=lambda row: row["valid_loss"])
     seconds = time.perf_counter() - start
     settings = best["sd_bins"], best["prior"]
-    return FittedSmoother(spec, *settings, means, seconds, tuple(history), bin_s=stream.bin_s)
+    return FittedSmoother(spec, *settings, means, seconds, tuple(history), *known)

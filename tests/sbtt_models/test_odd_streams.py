@@ -10,12 +10,16 @@ import pytest
 import sbtt_models
 from sbtt_models import kept
 from sbtt_models.decoders.base import Fitted
-from sbtt_models.errors import DataError
+from sbtt_models.errors import DataError, SpecError
+from sbtt_models.likelihoods import Gaussian
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import SMALL, stream
 
 BRIEF = Training(epochs=1, batch_size=8, ramp_epochs=1)
+GAUSSIAN = {kind: SMALL[kind] for kind in ("kalman", "factor_analysis", "gpfa")} | {
+    "state_space": SMALL["state_space"].model_copy(update={"likelihood": Gaussian()})
+}
 
 
 def channels(data: MaskedStream, which: list[int]) -> MaskedStream:
@@ -100,3 +104,17 @@ def test_what_a_likelihood_cannot_give_is_refused_afterwards_too() -> None:
     values = np.where(stream().observed, -0.5, 0).astype(np.float32)
     with pytest.raises(DataError, match=r"poisson: .* no counts .* gaussian"):
         fitted_on("state_space").rates(replace(stream(), counts=values))
+
+
+@pytest.mark.parametrize("kind", ["smoothing", "interpolation", *GAUSSIAN])
+def test_real_values_are_not_fed_bin_by_bin(kind: str, tmp_path) -> None:
+    """Refused before the first bin, whatever is fitted to them; also where it was read back."""
+    values = np.where(stream().observed, stream().counts - 1.5, 0).astype(np.float32)
+    fitted = sbtt_models.fit(
+        GAUSSIAN.get(kind, SMALL[kind]), replace(stream(), counts=values), BRIEF
+    )
+    fitted.save(tmp_path)
+    for each in (fitted, sbtt_models.load(tmp_path)):
+        with pytest.raises(SpecError, match="online: takes counts"):
+            each.online()
+    fitted_on(kind).online()
