@@ -1,5 +1,6 @@
 """What each option of a training does, exactly, and that it does nothing when it is off."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 import sbtt_models
 from sbtt_models.augment import Spikes, held_samples, jittered, shifted, thinned
 from sbtt_models.batches import Batch, StreamOnDevice
+from sbtt_models.decoders import Transformer
 from sbtt_models.errors import DataError
 from sbtt_models.learning_rate import LearningRate
 from sbtt_models.objective import Objective
@@ -310,3 +312,17 @@ def test_jitter_leaves_bins_their_counts_in_proportion_to_their_exposure():
     means = (moved.sum(0) / exposure.sum(0))[:, 0]
     torch.testing.assert_close(means, torch.full((9,), 5.0), rtol=0.06, atol=0)
     assert (moved != counts).float().mean() > 0.5
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core")
+def test_two_threads_repeat_bitwise() -> None:
+    """Large enough for torch to divide the work, in few steps: threads wait for each other at all.
+
+    The transformer has the fewest, and gives other bits with two threads than with one.
+    """
+    data, rules = stream(lengths=(30,) * 40), Training(epochs=1, batch_size=64, threads=2)
+    spec = Transformer(hidden=64, layers=1, feedforward=64)
+    first, again = (sbtt_models.fit(spec, data, rules) for _ in range(2))
+    assert first.threads == 2
+    assert np.array_equal(first.rates(data), again.rates(data))
+    assert first.history == again.history
