@@ -166,19 +166,6 @@ def test_nothing_observed_is_refused(spec: DecoderSpec, part: str) -> None:
         sbtt_models.fit(spec, data.hide(gone), QUICK)
 
 
-@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
-def test_an_unobserved_trial_and_a_silent_channel_are_borne(spec: DecoderSpec) -> None:
-    data = stream()
-    gone = np.zeros(data.counts.shape, bool)
-    gone[0] = True
-    gone[..., 2] = True  # a channel that is never sampled
-    silent = data.counts.copy()
-    silent[..., 1] = 0
-    data = replace(data, counts=silent).hide(gone)
-    rates = sbtt_models.fit(spec, data, QUICK).rates(data)
-    assert np.isfinite(rates).all()
-
-
 def small_network(spec: NeuralSpec) -> tuple[Network, torch.Tensor | None]:
     """For the 14 trials of `stream`, and what drives it from outside."""
     torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """What every decoder makes of streams that are odd, and of streams that it was not fitted on."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -10,9 +11,9 @@ import pytest
 import sbtt_models
 from sbtt_models import kept
 from sbtt_models.decoders.base import Fitted
-from sbtt_models.errors import DataError, SpecError
+from sbtt_models.errors import DataError, DivergedError, SpecError
 from sbtt_models.likelihoods import Gaussian
-from sbtt_models.signals import MaskedStream
+from sbtt_models.signals import MaskedStream, Split, within
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import SMALL, stream
 
@@ -118,3 +119,72 @@ def test_real_values_are_not_fed_bin_by_bin(kind: str, tmp_path) -> None:
         with pytest.raises(SpecError, match="online: takes counts"):
             each.online()
     fitted_on(kind).online()
+
+
+def held(data: MaskedStream, where: tuple, count: int) -> MaskedStream:
+    """With one count throughout a part of it."""
+    counts = data.counts.copy()
+    counts[where] = count
+    return replace(data, counts=np.where(data.observed, counts, 0).astype(np.int32))
+
+
+def without(data: MaskedStream, where: tuple) -> MaskedStream:
+    gone = np.zeros(data.counts.shape, bool)
+    gone[where] = True
+    return data.hide(gone)
+
+
+def of_trials(data: MaskedStream, n: int) -> MaskedStream:
+    order = np.arange(n)
+    return replace(data.trials(order), split=Split(order[:-2], order[-2:-1], order[-1:]))
+
+
+TOO_LARGE = dict.fromkeys(("poisson_lds", "augmented_lds"), "poisson_lds: .* spikes a full bin")
+ODD: dict[str, tuple[MaskedStream, dict[str, str]]] = {
+    "a_trial_and_a_channel_unseen_another_silent": (
+        without(without(held(stream(), (..., 1), 0), (0,)), (..., 2)),
+        {},
+    ),
+    "a_trial_without_bins": (stream(lengths=(12, 0, 9, 12, 1, 12, 7, 12, 3, 12)), {}),
+    "trials_of_one_bin": (stream(lengths=(1,) * 14), {}),
+    "one_channel": (channels(stream(), [0]), {}),
+    "one_trial_of_each_part": (of_trials(stream(), 3), {}),
+    "a_constant_channel": (held(stream(), (..., 1), 3), {}),
+    "silence": (held(stream(), (...,), 0), {}),
+    "too_large_counts": (held(stream(), (2, ..., 0), 2**31 - 1), TOO_LARGE),
+    "only_too_large_counts": (held(stream(), (...,), 10**6), TOO_LARGE),
+}
+"""Streams, and which decoders refuse them with which words: the table of docs/training.md."""
+
+
+def finite_rates(fitted: Fitted, data: MaskedStream) -> None:
+    rates = fitted.rates(data)
+    assert rates.shape == data.counts.shape
+    assert np.isfinite(rates).all()
+    assert (rates[within(data.lengths, rates.shape[1])] > 0).all()
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_odd_is_borne_or_refused_by_name(name: str, kind: str) -> None:
+    data, refused = ODD[name]
+    if kind in refused:
+        with pytest.raises(DataError, match=refused[kind]):
+            sbtt_models.fit(SMALL[kind], data, BRIEF)
+    else:
+        finite_rates(sbtt_models.fit(SMALL[kind], data, BRIEF), data)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_loss_that_explodes_is_named_or_does_no_harm(kind: str) -> None:
+    data = held(stream(), (...,), 90_000)
+    wild = {"learning_rate": 1.0, "schedule": "constant", "clip_norm": 1e9}
+    rules = Training(epochs=12, batch_size=8, ramp_epochs=1, **wild)
+    try:
+        fitted = sbtt_models.fit(SMALL[kind], data, rules)
+    except DivergedError as error:
+        says = r"diverged in epoch \d+: (nll|gradient_norm|valid_loss) is .*; lower learning_rate"
+        if not re.search(says, str(error)):
+            raise
+    else:
+        finite_rates(fitted, data)
