@@ -141,6 +141,8 @@ def test_a_session_of_other_windows_is_refused_where_the_core_knows_its_bins() -
     core = fit_sessions(NEURAL["transformer"], SESSIONS[:1], QUICK, align=0)[0]
     with pytest.raises(SpecError, match="windows of 20 bins, but the core was trained with 10"):
         add_session(core, session(4, 0, 12, 20), QUICK)
+    with pytest.raises(DataError, match=r"bins of 0\.1 s, but the decoder was fitted on bins of"):
+        add_session(core, replace(SESSIONS[1], bin_s=0.1), QUICK)
 
 
 def test_conditions_and_values_that_do_not_fit_are_refused() -> None:
