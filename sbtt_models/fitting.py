@@ -35,7 +35,8 @@ def fit(  # noqa: PLR0913 - what may be left out is named
         Only observed entries of its train and valid trials are used. A decoder that does not use
         its external inputs says so in a warning.
     training : Training, optional
-        Budget and rules; ignored by decoders that need no training.
+        Budget and rules; ignored by decoders that need no training. A decoder that sets some of
+        the rules itself says so in a warning.
     seed : int
         Seeds initial weights, batches, dropout and sampling.
     device : {"auto", "cpu", "cuda"}
@@ -71,13 +72,20 @@ def fit(  # noqa: PLR0913 - what may be left out is named
             "uses them",
             stacklevel=2,
         )
+    training = training or Training()
+    if passed_over := decoder.passed_over(training):
+        warnings.warn(
+            f"training: {', '.join(passed_over)} not used by a decoder of kind {decoder.kind}, "
+            "which sets that itself",
+            stacklevel=2,
+        )
     if adapt != "all" and start is None:
         raise SpecError(
             f"adapt: {adapt} alone can learn only where the rest is known; give start, an earlier "
             "fit, or adapt all"
         )
     setting = Setting(seed, device, progress, start, adapt, folder)
-    return decoder.fit(stream, training or Training(), setting)
+    return decoder.fit(stream, training, setting)
 
 
 def refuse_nothing_observed(stream: MaskedStream) -> None:

@@ -181,6 +181,11 @@ def notes_of(scenario: Scenario, got: Acquisition, beginning: Beginning | None) 
         notes.append(beginning.note())
     if got.stream.external is not None and not scenario.decoder.hears_external:
         notes.append(f"external inputs are not used by the decoder {scenario.decoder.kind}")
+    if passed_over := scenario.decoder.passed_over(scenario.training):
+        notes.append(
+            f"training options not used by the decoder {scenario.decoder.kind}: "
+            + ", ".join(passed_over)
+        )
     return notes
 
 

@@ -36,6 +36,18 @@ _SMOOTHERS = (
     PoissonLDS(size=12, prior=10.0, iterations=15),
     Kalman(size=20, prior=1.0, iterations=20),
 )
+# Nothing else may hide or move samples: the lessons have hidden theirs. A pass over all draws is
+# several epochs long, so each is judged.
+_OWN: dict[str, Any] = {
+    "coordinated_dropout": 0.0,
+    "withheld_validation": 0.0,
+    "sample_validation": 0.0,
+    "redrawn_mask": 0.0,
+    "jitter_bins": 0,
+    "shift_bins": 0,
+    "stop_by": "valid_loss",
+    "validate_every": 1,
+}
 
 
 class Correction(StateSpace):
@@ -56,9 +68,10 @@ class AugmentedLDS(DecoderSpec):
     move the states that it infers so that the hidden samples become likelier. Only states are
     moved, so a few thousand weights serve any number of channels. At first the network moves
     nothing, and unless it predicts withheld samples of the validation trials better than the
-    smoother alone, it is dropped. `training` sets budget, learning rate and stop rule; a pass over
-    all draws counts as `folds` epochs. What is hidden is set here. External inputs of the stream
-    are not used: a warning and the report say so where there are any.
+    smoother alone, it is dropped. `training` sets budget, learning rate and patience; a pass over
+    all draws counts as `folds` epochs. What is hidden or moved, and what best weights go by, is
+    set here. External inputs of the stream, and options of `training` that ask for another such
+    rule, are not used: a warning and the report say so where there are any.
 
     References
     ----------
@@ -90,6 +103,16 @@ class AugmentedLDS(DecoderSpec):
                 "smoothers: causal and lookahead_bins belong beside smoothers, not in one"
             )
         return self
+
+    @override
+    def passed_over(self, training: Training) -> tuple[str, ...]:
+        """Defaults ask for nothing: a training that names no such option is used whole."""
+        plain = Training()
+        return tuple(
+            name
+            for name, own in _OWN.items()
+            if getattr(training, name) not in (own, getattr(plain, name))
+        )
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> FittedAugmented:
@@ -224,14 +247,8 @@ class _CorrectedStep(Step):
 
 
 def _own(training: Training, folds: int) -> Training:
-    """The same budget, for training trials that come several times over.
-
-    Without what hides or moves samples: the lessons have hidden theirs.
-    """
-    shares = ("coordinated_dropout", "withheld_validation", "sample_validation", "redrawn_mask")
-    rules: dict[str, Any] = dict.fromkeys(shares, 0.0)
-    rules |= {"jitter_bins": 0, "shift_bins": 0, "stop_by": "valid_loss", "validate_every": 1}
-    rules["epochs"] = -(-training.epochs // folds)
+    """The same budget, for training trials that come several times over."""
+    rules = _OWN | {"epochs": -(-training.epochs // folds)}
     if training.patience is not None:
         rules["patience"] = -(-training.patience // folds)
     return training.model_copy(update=rules)

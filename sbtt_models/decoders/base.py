@@ -154,6 +154,11 @@ class DecoderSpec(Spec, ABC):
         """Whether external inputs of a stream are used."""
         return False
 
+    def passed_over(self, training: Training) -> tuple[str, ...]:
+        """Options of a training that ask for something which this decoder sets itself."""
+        del training
+        return ()
+
     @abstractmethod
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> Fitted:
         """Learn from the train trials of `stream`, stop or tune on its valid trials only."""

@@ -88,6 +88,27 @@ def test_the_budget_is_that_of_other_networks() -> None:
     assert fitted.n_parameters > fitted.smoother.n_parameters > 0
 
 
+def test_options_of_a_training_that_it_sets_itself_are_told_and_change_nothing() -> None:
+    asked = {
+        "sample_validation": 0.2,
+        "stop_by": "sample_loss",
+        "redrawn_mask": 0.1,
+        "coordinated_dropout": 0.5,
+        "shift_bins": 1,
+        "jitter_bins": 1,
+        "withheld_validation": 0.5,
+        "validate_every": 2,
+    }
+    data, plain = stream(), sbtt_models.fit(SMALL_ONE, stream(), QUICK)
+    assert set(SMALL_ONE.passed_over(QUICK.model_copy(update=asked))) == set(asked)
+    none = {"coordinated_dropout": 0.0, "withheld_validation": 0.0, "learning_rate": 0.1}
+    assert SMALL_ONE.passed_over(QUICK.model_copy(update=none)) == ()
+    assert SMOOTHER.passed_over(Training(shift_bins=1)) == ()
+    with pytest.warns(UserWarning, match=r"training: .*stop_by.* not used by .*augmented_lds"):
+        fitted = sbtt_models.fit(SMALL_ONE, data, QUICK.model_copy(update=asked))
+    assert np.array_equal(fitted.rates(data), plain.rates(data))
+
+
 def test_what_cannot_be_is_refused() -> None:
     data = stream()
     start = sbtt_models.fit(SMALL_ONE, data, QUICK)

@@ -307,3 +307,15 @@ def test_external_inputs_that_are_not_used_are_told(kind: str, deaf: bool) -> No
     got = replace(got, stream=replace(got.stream, external=driven))
     told = [note for note in notes_of(scenario, got, None) if "external" in note]
     assert told == ["external inputs are not used by the decoder augmented_lds"] * deaf
+
+
+@pytest.mark.parametrize(("kind", "deaf"), [("augmented_lds", True), ("lfads", False)])
+def test_training_options_that_are_not_used_are_told(kind: str, deaf: bool) -> None:
+    """The one training block of a sweep over decoders may hold what only some of them use."""
+    rules = {"training": {"shift_bins": 1, "epochs": 3}}
+    study = study_of([4, 2], decoder={"kind": kind}, warm_start=None, **rules)
+    scenario = study.points[0].scenario
+    told = notes_of(scenario, acquisition(scenario, 0, Path()), None)
+    note = "training options not used by the decoder augmented_lds: shift_bins"
+    assert (note in told) == deaf
+    assert any("training options" in one for one in told) == deaf
