@@ -162,8 +162,11 @@ def load(folder: str | Path, *, device: str = "auto") -> Fitted:
         raise DataError(
             f"{folder / _MANIFEST}: format {manifest.get('format')!r:.40} is not {_FORMAT!r}"
         )
+    named = manifest.get("decoder")
+    if isinstance(named, dict) and named.get("causal") is False:
+        named["lookahead_bins"] = 0  # once taken without causal, where it changed nothing
     try:
-        decoder: DecoderSpec = TypeAdapter(AnyDecoder).validate_python(manifest.get("decoder"))
+        decoder: DecoderSpec = TypeAdapter(AnyDecoder).validate_python(named)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in ("decoder", *first["loc"]))

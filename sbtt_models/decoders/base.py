@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sbtt_models.errors import SpecError
 from sbtt_models.likelihoods import AnyLikelihood, Poisson
@@ -138,6 +138,15 @@ class DecoderSpec(Spec, ABC):
     """Infer each bin from the bins up to it only, as a closed loop must."""
     lookahead_bins: int = Field(0, ge=0, le=1000)
     """Later bins that a causal inference waits for: its latency. [bins]"""
+
+    @model_validator(mode="after")
+    def _waits_only_if_causal(self) -> DecoderSpec:
+        if self.lookahead_bins and not self.causal:
+            raise ValueError(
+                f"lookahead_bins {self.lookahead_bins}: without causal: true every later bin is "
+                "used; add causal: true, or leave lookahead_bins out"
+            )
+        return self
 
     @property
     def waits(self) -> int | None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 import sbtt_models
 from sbtt_models.decoders import Autoencoder, Interpolation, Smoothing, StateSpace, Transformer
@@ -106,6 +107,9 @@ def test_what_cannot_be_is_refused() -> None:
     fitted = sbtt_models.fit(spec, data, QUICK)
     with pytest.raises(SpecError, match="trained to wait for 1"):
         fitted.online(2)
+    for kind in (Autoencoder, Smoothing):
+        with pytest.raises(ValidationError, match="lookahead_bins 5: without causal: true"):
+            kind(lookahead_bins=5)
     with pytest.raises(SpecError, match="6 bins do not fit a window of 6"):
         sbtt_models.fit(
             Autoencoder(hidden=4, generator=4, causal=True, lookahead_bins=6), data, QUICK

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import struct
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import sbtt_models
 from sbtt_models import kept
 from sbtt_models.decoders.base import Fitted
 from sbtt_models.errors import DataError
+from sbtt_models.saved import save
 from sbtt_models.training import Training
 from tests.sbtt_models.test_decoders import QUICK, SMALL, stream
 
@@ -49,6 +51,13 @@ def test_a_loaded_network_can_be_trained_on(tmp_path):
         for start in (fitted, sbtt_models.load(tmp_path))
     ]
     assert np.array_equal(*more)
+
+
+def test_a_look_ahead_without_causal_was_once_kept_and_is_still_read(tmp_path):
+    fitted = sbtt_models.fit(SMALL["smoothing"], stream(), QUICK)
+    late = fitted.spec.model_copy(update={"lookahead_bins": 5})
+    save(replace(fitted.saved(), decoder=late), tmp_path)
+    assert np.array_equal(sbtt_models.load(tmp_path).rates(stream()), fitted.rates(stream()))
 
 
 @pytest.fixture(scope="module")
