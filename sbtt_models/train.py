@@ -35,7 +35,8 @@ def train(
     DivergedError
         At the first epoch in which a term of the loss is not finite.
     SpecError
-        If the weights to begin from are of another network, or a look-ahead fills a window.
+        If the weights to begin from are of another network, a look-ahead fills a window, or an
+        option is out of proportion to it.
     """
     with _ready(spec, stream, training, setting) as loop:
         checkpoints = None
@@ -91,6 +92,7 @@ def _ready(
     earlier = setting.start  # its weights go on in the unit that they were trained in
     unit = earlier.unit if isinstance(earlier, FittedNetwork) else spec.likelihood.unit(stream)
     stream = stream if unit is None else unit.of_values(stream)
+    spec.refuse_window(n_bins)
     refuse_hiding(spec, stream, n_bins)
     refuse_jitter(stream, training.jitter_bins)
     with threads(training.threads), seeded(setting.seed, device), kept_memory():

@@ -219,6 +219,20 @@ class NeuralSpec(DecoderSpec):
         """
         return False
 
+    def refuse_window(self, n_bins: int) -> None:
+        """Say which option is out of proportion to the windows that the network is trained on.
+
+        Raises
+        ------
+        SpecError
+            If the encoder is to see more bins than there are.
+        """
+        if self.encoder_bins is not None and self.encoder_bins > n_bins:
+            raise SpecError(
+                f"encoder_bins: {self.encoder_bins} of windows of {n_bins} bins leave none to "
+                "predict; take fewer, or leave encoder_bins out"
+            )
+
     def suited_to(self, sampled: float) -> NeuralSpec:
         """The same decoder, set up for the share of entries that is observed in training."""
         del sampled

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.decoders.priors import AnyPrior, Autoregressive, InitialPrior, Normal
+from sbtt_models.errors import SpecError
 from sbtt_models.spec import Spec
 from sbtt_models.units import Fraction
 
@@ -74,6 +75,18 @@ class LFADS(NeuralSpec):
     @override
     def hears_external(self) -> bool:
         return self.external != "none"
+
+    @override
+    def refuse_window(self, n_bins: int) -> None:
+        """Also where the controller would hear nothing of the encoder in any bin."""
+        super().refuse_window(n_bins)
+        heard = min(n_bins, self.encoder_bins or n_bins)
+        if self.controller is not None and self.controller.lag >= heard:
+            raise SpecError(
+                f"controller.lag: {self.controller.lag} bins late the controller never hears the "
+                f"{heard} bins that the encoder sees; take at most {heard - 1}, or controller "
+                "null"
+            )
 
     @override
     def build(self, n_channels: int, n_bins: int, start: Any, n_external: int = 0) -> Any:

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from scipy import stats
 
 import sbtt_models
-from sbtt_models.decoders import LFADS
+from sbtt_models.decoders import LFADS, TrialMixture, ZeroFilled
+from sbtt_models.decoders.around import AroundSpec
 from sbtt_models.decoders.base import NeuralSpec
 from sbtt_models.decoders.lfads import Controller, InitialCondition
 from sbtt_models.decoders.priors import AnyPrior, Autoregressive, Normal, StudentT
@@ -246,6 +247,29 @@ def test_what_cannot_be_hidden_is_refused() -> None:
             sbtt_models.fit(lfads(**changes), data, QUICK)
     with pytest.raises(SpecError, match="trials of 12 bins are cut into windows of 6"):
         sbtt_models.fit(lfads(encoder_bins=5), replace(data, window_bins=6), QUICK)
+
+
+@pytest.mark.parametrize("around", [None, ZeroFilled, TrialMixture])
+def test_options_longer_than_a_window_are_refused(around: type[AroundSpec] | None) -> None:
+    data = stream()
+    lagging = [
+        lfads(controller=SMALL["lfads"].controller.model_copy(update={"lag": lag}))
+        for lag in (11, 12)
+    ]
+    wrap = (lambda network: network) if around is None else (lambda one: around(network=one))
+    sbtt_models.fit(wrap(lagging[0]), data, QUICK)
+    with pytest.raises(SpecError, match=r"controller\.lag: 12 bins .* at most 11"):
+        sbtt_models.fit(wrap(lagging[1]), data, QUICK)
+    with pytest.raises(SpecError, match="the 6 bins that the encoder sees; take at most 5"):
+        sbtt_models.fit(wrap(lagging[0]), replace(data, window_bins=6), QUICK)
+    if around is TrialMixture:
+        return
+    short = lagging[0].model_copy(update={"encoder_bins": 8})
+    with pytest.raises(SpecError, match="the 8 bins that the encoder sees"):
+        sbtt_models.fit(wrap(short), data, QUICK)
+    sbtt_models.fit(wrap(lfads(encoder_bins=12)), data, QUICK)
+    with pytest.raises(SpecError, match="encoder_bins: 800 of windows of 12 bins"):
+        sbtt_models.fit(wrap(lfads(encoder_bins=800)), data, QUICK)
 
 
 def test_the_encoder_runs_over_its_bins_only() -> None:
