@@ -19,7 +19,7 @@ from sbtt_models.members import Generations, Member, smoothed_loss
 from sbtt_models.resume import digest_of_stream, flat
 from sbtt_models.signals import MaskedStream
 from sbtt_models.training import Training
-from sbtt_models.tuning import Tuning, changed
+from sbtt_models.tuning import Tuning, changed, tunable
 
 __all__ = ["Tuned", "tune"]
 
@@ -96,18 +96,14 @@ def tune(  # noqa: PLR0913 - what may be left out is named
         If no member is left.
     """
     training = training or Training()
-    if not isinstance(decoder, NeuralSpec) or tuning is None:
-        raise SpecError(
-            f"tuning: a {decoder.kind} decoder has nothing that a population could train; give a "
-            "network, and ranges of its numbers"
-            if tuning
-            else "tuning: is missing; say what may change: Tuning(ranges={...})"
-        )
-    tuning.refuse(decoder, training)
+    if tuning is None:
+        raise SpecError("tuning: is missing; say what may change: Tuning(ranges={...})")
+    network = tunable(decoder)
+    tuning.refuse(network, training)
     refuse_nothing_observed(stream)
     fixed = {"schedule": "constant", "patience": None, "checkpoint_every": None}
     population = _Population(
-        decoder, stream, training.model_copy(update=fixed), tuning, Setting(seed, device)
+        network, stream, training.model_copy(update=fixed), tuning, Setting(seed, device)
     )
     return population.run(executor or _Here(), progress, folder)
 

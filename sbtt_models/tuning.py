@@ -15,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from sbtt_models.decoders.base import DecoderSpec
+from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.errors import SpecError
 from sbtt_models.spec import Spec
 from sbtt_models.training import Training
 
-__all__ = ["Range", "Tuning", "changed"]
+__all__ = ["Range", "Tuning", "changed", "tunable"]
 
 
 class Range(Spec):
@@ -89,11 +89,29 @@ class Tuning(Spec):
         Raises
         ------
         SpecError
-            For a key that is none of theirs, and for ends that they do not allow.
+            For a decoder that is no network, a key that is none of theirs, and for ends that they
+            do not allow.
         """
+        tunable(decoder)
         for key, found in self.ranges.items():
             for value in (found.low, found.high):
                 changed(decoder, training, {key: value})
+
+
+def tunable(decoder: DecoderSpec) -> NeuralSpec:
+    """The decoder, if a population can train it.
+
+    Raises
+    ------
+    SpecError
+        If it is no network.
+    """
+    if not isinstance(decoder, NeuralSpec):
+        raise SpecError(
+            f"tuning: a population trains networks, and a {decoder.kind} decoder is none by "
+            "itself; choose one such as state_space, or leave tuning out"
+        )
+    return decoder
 
 
 def changed(

@@ -45,16 +45,7 @@ def refuse_hiding(spec: NeuralSpec, stream: MaskedStream, window_bins: int) -> N
         For a channel that is not there, none left to see, and bins to be predicted inside trials
         that are cut into windows.
     """
-    wrong = [channel for channel in spec.held_out if not 0 <= channel < stream.n_channels]
-    if wrong:
-        raise SpecError(
-            f"held_out: the stream has channels 0 to {stream.n_channels - 1}, {wrong[0]} is not "
-            "one of them"
-        )
-    if len(set(spec.held_out)) == stream.n_channels:
-        raise SpecError(
-            f"held_out: names all {stream.n_channels} channels; the encoder must see at least one"
-        )
+    spec.refuse_channels(stream.n_channels)
     longest = int(stream.lengths.max())
     if spec.encoder_bins is not None and longest > window_bins:
         raise SpecError(

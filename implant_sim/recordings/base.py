@@ -73,6 +73,8 @@ class Declared:
     """Of all trials."""
     n_channels: int
     bin_s: float
+    window_bins: int | None = None
+    """Of the longest window, where trials of one length are made."""
 
 
 class RecordingSource(Spec, ABC):

@@ -84,9 +84,9 @@ class LorenzSource(RecordingSource):
     def declared(self) -> Declared:
         if self.duration_s is not None:
             n_bins = self.split.padded(max(1, round(self.duration_s / self.bin_s)))
-        else:
-            n_bins = self.conditions * self.trials * self.bins
-        return Declared(n_bins, self.channels, self.bin_s)
+            return Declared(n_bins, self.channels, self.bin_s)
+        n_bins = self.conditions * self.trials * self.bins
+        return Declared(n_bins, self.channels, self.bin_s, self._window_bins() or self.bins)
 
     @override
     def load(self, root: Path) -> Recording:
@@ -111,12 +111,14 @@ class LorenzSource(RecordingSource):
             rates_hz=rates_hz[each],
             expected=expected,
             condition=each,
-            window_bins=None if self.window_s is None else self._window_bins(),
+            window_bins=self._window_bins(),
             sources=(f"generated: lorenz standard, seed {self.seed}",),
         )
 
-    def _window_bins(self) -> int:
-        return min(self.bins, max(1, round((self.window_s or 0) / self.bin_s)))
+    def _window_bins(self) -> int | None:
+        if self.window_s is None:
+            return None
+        return min(self.bins, max(1, round(self.window_s / self.bin_s)))
 
     def _continuous(self) -> Recording:
         n_bins = max(1, round((self.duration_s or 0) / self.bin_s))

@@ -104,8 +104,26 @@ class Scenario(Spec):
 
     @model_validator(mode="after")
     def _tunable(self) -> Scenario:
-        if self.tuning is not None:
+        if self.tuning is None:
+            return self
+        try:
             self.tuning.refuse(self.decoder, self.training)
+        except SpecError as error:  # told with its place, among other faults
+            raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _decodable(self) -> Scenario:
+        """Where the recording tells its size without being loaded."""
+        size = self.recording.declared
+        if size is None:
+            return self
+        try:
+            self.decoder.refuse_channels(size.n_channels)
+            if size.window_bins is not None:
+                self.decoder.refuse_window(size.window_bins)
+        except SpecError as error:
+            raise ValueError(f"decoder: {error}") from None
         return self
 
     @model_validator(mode="after")

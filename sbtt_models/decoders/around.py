@@ -31,6 +31,14 @@ class AroundSpec(DecoderSpec):
     def hears_external(self) -> bool:
         return self.network.hears_external
 
+    @override
+    def refuse_channels(self, n_channels: int) -> None:
+        self.network.refuse_channels(n_channels)
+
+    @override
+    def refuse_window(self, n_bins: int) -> None:
+        self.network.refuse_window(n_bins)
+
     @model_validator(mode="after")
     def _causal_in_one_place(self) -> AroundSpec:
         if self.network.causal or self.network.lookahead_bins:

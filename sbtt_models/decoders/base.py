@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from sbtt_models.errors import SpecError
 from sbtt_models.likelihoods import AnyLikelihood, Poisson
@@ -163,6 +164,24 @@ class DecoderSpec(Spec, ABC):
         """Whether external inputs of a stream are used."""
         return False
 
+    def refuse_channels(self, n_channels: int) -> None:
+        """Say which channel is named that a stream of so many does not have.
+
+        Raises
+        ------
+        SpecError
+            If there is one, or none is left that an encoder may see.
+        """
+
+    def refuse_window(self, n_bins: int) -> None:
+        """Say which option is out of proportion to the windows that are learned from.
+
+        Raises
+        ------
+        SpecError
+            If there is one.
+        """
+
     def passed_over(self, training: Training) -> tuple[str, ...]:
         """Options of a training that ask for something which this decoder sets itself."""
         del training
@@ -219,14 +238,21 @@ class NeuralSpec(DecoderSpec):
         """
         return False
 
-    def refuse_window(self, n_bins: int) -> None:
-        """Say which option is out of proportion to the windows that the network is trained on.
+    @override
+    def refuse_channels(self, n_channels: int) -> None:
+        wrong = [channel for channel in self.held_out if not 0 <= channel < n_channels]
+        if wrong:
+            raise SpecError(
+                f"held_out: the stream has channels 0 to {n_channels - 1}, {wrong[0]} is not one "
+                "of them"
+            )
+        if len(set(self.held_out)) == n_channels:
+            raise SpecError(
+                f"held_out: names all {n_channels} channels; the encoder must see at least one"
+            )
 
-        Raises
-        ------
-        SpecError
-            If the encoder is to see more bins than there are.
-        """
+    @override
+    def refuse_window(self, n_bins: int) -> None:
         if self.encoder_bins is not None and self.encoder_bins > n_bins:
             raise SpecError(
                 f"encoder_bins: {self.encoder_bins} of windows of {n_bins} bins leave none to "

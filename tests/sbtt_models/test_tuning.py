@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 import sbtt_models
 from sbtt_models import population
-from sbtt_models.decoders import Kalman
 from sbtt_models.decoders.base import Setting
 from sbtt_models.errors import DivergedError, SpecError
 from sbtt_models.train import advance
@@ -179,8 +178,9 @@ def test_a_range_that_is_none_of_theirs_is_refused(key, match):
 
 
 def test_what_cannot_be_tuned_is_refused():
-    with pytest.raises(SpecError, match="a kalman decoder has nothing"):
-        sbtt_models.tune(Kalman(), stream(), TRAINING, QUICK)
+    for kind in ("kalman", "trial_mixture", "augmented_lds", "zero_filled"):
+        with pytest.raises(SpecError, match=f"a {kind} decoder is none by itself"):
+            sbtt_models.tune(SMALL[kind], stream(), TRAINING, QUICK)
     with pytest.raises(SpecError, match="say what may change"):
         sbtt_models.tune(SPEC, stream())
     for wrong in (

@@ -197,3 +197,6 @@ def test_a_scenario_can_ask_for_a_population():
     with pytest.raises(SpecError, match=r"decoder\.colour is no number"):
         load({**SMALL, "decoder": network,
               "tuning": {"ranges": {"decoder.colour": {"low": 0, "high": 1}}}})  # fmt: skip
+    for kind in ("kalman", "trial_mixture", "augmented_lds", "zero_filled"):
+        with pytest.raises(SpecError, match=f"tuning: .* a {kind} decoder is none by itself"):
+            load({**SMALL, "decoder": {"kind": kind}, "tuning": tuning})

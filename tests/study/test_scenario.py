@@ -423,3 +423,36 @@ def test_the_copy_in_a_run_folder_can_be_run_from_anywhere(tmp_path, monkeypatch
         space = load(load(tmp_path / "t.yaml").tree).space
         choice = {key: value for axis in space.axes for key, value in axis[1].items()}
         assert Path(space.expander.check(choice).recording.path).is_file()
+
+
+LATE = {"kind": "lfads", "controller": {"lag": 99}}
+HIDING = {"kind": "autoencoder", "held_out": [99]}
+MOST = {"kind": "autoencoder", "held_out": [0, 1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("decoder", "told"),
+    [
+        (HIDING, "held_out: the stream has channels 0 to 3, 99 is not one"),
+        ({"kind": "zero_filled", "network": HIDING}, "held_out: the stream has channels 0 to 3"),
+        (MOST, "held_out: names all 4 channels"),
+        ({"kind": "state_space", "encoder_bins": 800}, "encoder_bins: 800 of windows of 20 bins"),
+        (LATE, "controller.lag: 99 bins late"),
+        ({"kind": "trial_mixture", "network": LATE}, "controller.lag: 99 bins late"),
+        ({"kind": "kalman", "lookahead_bins": 5}, "lookahead_bins 5: without causal: true"),
+    ],
+)
+def test_a_decoder_that_does_not_fit_a_generated_recording_is_refused(decoder, told):
+    with pytest.raises(SpecError, match=f"decoder.*: .*{told}"):
+        load(tiny(decoder=decoder))
+
+
+def test_windows_bound_what_a_decoder_may_ask_for():
+    """A file tells its channels and windows only when it is loaded."""
+    decoder = {"kind": "state_space", "encoder_bins": 15}
+    assert load(tiny(decoder=decoder)).points
+    with pytest.raises(SpecError, match="15 of windows of 10 bins"):
+        load(tiny(decoder=decoder), {"recording.window": "200 ms"})
+    assert load(tiny(decoder=HIDING, recording=FILE)).points
+    with pytest.raises(SpecError, match="channels 0 to 3, 99"):
+        load(tiny(decoder=HIDING), {"recording.duration": "60 s"})
