@@ -33,6 +33,10 @@ class Alignment:
     """From counts beside their mean to components of unit variance."""
     read_out: list[Float[np.ndarray, "_ _"]]
     """From components to log rates beside that of the mean."""
+    log_rates: list[Float[np.ndarray, " _"]]
+    """Of each session, the mean over conditions and bins: less than the log of the mean."""
+    exposure: list[Float[np.ndarray, " _"]]
+    """Of each session's channels, the mean over its bins."""
 
     @classmethod
     def of(
@@ -57,10 +61,11 @@ class Alignment:
         n_bins = min(int(one.lengths.max()) for one in streams)
         parts = [one.trials(one.split.train) for one in streams]
         means = [channel_rates(part) for part in parts]
-        averages = [
-            _averages(part, label, shared, mean)[:, :n_bins].reshape(-1, mean.size) - mean
+        rates = [
+            _averages(part, label, shared, mean)[:, :n_bins].reshape(-1, mean.size)
             for part, label, mean in zip(parts, trained, means, strict=True)
         ]
+        averages = [one - mean for one, mean in zip(rates, means, strict=True)]
         scaled = [one / np.sqrt(mean) for one, mean in zip(averages, means, strict=True)]
         scores, values, _ = np.linalg.svd(np.concatenate(scaled, 1), full_matrices=False)
         size = min(size, int((values > 1e-6 * values[0]).sum()))
@@ -71,7 +76,9 @@ class Alignment:
             gram += _RIDGE * np.linalg.eigvalsh(gram)[-1] * np.eye(len(gram))
             read_in.append(np.linalg.solve(gram, one.T @ scores).T)
             read_out.append(one.T @ scores / len(scores) / mean[:, None])
-        return cls(means, read_in, read_out)
+        exposure = [one.exposure.sum((0, 1)) / one.lengths.sum() for one in parts]
+        log_rates = [np.log(one).mean(0) for one in rates]
+        return cls(means, read_in, read_out, log_rates, exposure)
 
     def put_into(
         self, network: Network, parts: Sequence[slice], generator: torch.Generator
@@ -103,6 +110,48 @@ class Alignment:
         for part, read_out in zip(parts, self.read_out, strict=True):
             with torch.no_grad():
                 last[part] = torch.tensor(read_out, dtype=torch.float32) @ mix
+
+    def carry_over(self, trained: Network, part: slice, network: Network) -> None:
+        """Let the second session's channels say and hear what the first one's do, once trained.
+
+        Weights of the second are those of the first on the components that they share. Biases
+        make up for what is heard and said on the average.
+
+        Parameters
+        ----------
+        trained : Network
+            In which `part` are the channels of the first session.
+        network : Network
+            With the channels of the second alone, and all else as in `trained`.
+        """
+        (mean, new_mean), (shown, new_shown) = self.means, self.exposure
+        own, theirs = (_arrays(each) for each in (network, trained))
+        n_channels = len(theirs["readout.bias"])
+        counts = mean[:, None] * self.read_out[0]  # that go with a component
+        for name in [n for n in own if n.startswith(network.read_in_parts) and own[n].ndim == 2]:
+            weight = theirs[name][:, part]
+            columns = weight @ counts @ self.read_in[1]
+            level = weight @ (mean * shown)
+            if theirs[name].shape[1] == 2 * n_channels:
+                level += theirs[name][:, n_channels:][:, part] @ shown
+                own[name] = np.concatenate([columns, -columns * new_mean], axis=1)
+            else:
+                level -= columns @ (new_mean * new_shown)
+                own[name] = columns
+            bias = name.replace("weight", "bias")
+            own[bias] = theirs[bias] + level
+        gram = self.read_out[0].T @ self.read_out[0]
+        gram += _RIDGE * np.linalg.eigvalsh(gram)[-1] * np.eye(len(gram))
+        to_new = self.read_out[1] @ np.linalg.solve(gram, self.read_out[0].T)
+        own["readout.weight"] = to_new @ theirs["readout.weight"][part]
+        level = self.log_rates[0] - theirs["readout.bias"][part]  # that the states say
+        own["readout.bias"] = self.log_rates[1] - to_new @ level
+        network.load_state_dict({n: torch.tensor(v) for n, v in own.items()}, strict=False)
+
+
+def _arrays(network: Network) -> dict[str, Float[np.ndarray, "..."]]:
+    """Parameters by name."""
+    return {n: p.detach().cpu().numpy().astype(float) for n, p in network.named_parameters()}
 
 
 def _averages(

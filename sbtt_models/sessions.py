@@ -8,22 +8,21 @@ loop trains all of them together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Shaped
+from jaxtyping import Int
 
 from sbtt_models.alignment import Alignment
-from sbtt_models.decoders.base import NeuralSpec
+from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.device import seeded
 from sbtt_models.errors import DataError, SpecError
 from sbtt_models.fitting import fit
-from sbtt_models.online import Online
 from sbtt_models.same_stream import refuse_other
+from sbtt_models.session_view import FittedSession, widened
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.trained import FittedNetwork
 from sbtt_models.training import Training
@@ -32,69 +31,8 @@ from sbtt_models.windows import window_of
 __all__ = ["FittedSession", "add_session", "fit_sessions", "join"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FittedSession:
-    """A joint network, seen through the channels of one session."""
-
-    whole: FittedNetwork
-    """Of all sessions; what is saved."""
-    channels: slice
-    """Of the recording in it."""
-
-    @property
-    def n_parameters(self) -> int:
-        """Of the whole network."""
-        return self.whole.n_parameters
-
-    @property
-    def epochs(self) -> int:
-        """Of the joint training."""
-        return self.whole.epochs
-
-    @property
-    def train_s(self) -> float:
-        """Of the joint training. [s]"""
-        return self.whole.train_s
-
-    @property
-    def history(self) -> tuple[Mapping[str, float], ...]:
-        """Of the joint training."""
-        return self.whole.history
-
-    def rates(self, stream: MaskedStream) -> Float32[np.ndarray, "trial bin channel"]:
-        """Expected values of the channels of its recording; see :class:`Fitted`.
-
-        Raises
-        ------
-        DataError
-            For a stream of another number of channels, or of other bins.
-        """
-        refuse_other(stream, self.channels.stop - self.channels.start, self.whole.bin_s)
-        return self.whole.rates(_widened(stream, self.channels, self.whole.n_channels))[
-            :, :, self.channels
-        ]
-
-    def online(self, lookahead_bins: int | None = None) -> Online:
-        """Not for a session.
-
-        Raises
-        ------
-        SpecError
-            Always: push the channels of all sessions to ``whole.online()``.
-        """
-        del lookahead_bins
-        raise SpecError(
-            "online: a session has no bin-by-bin decoder of its own; push the channels of all "
-            "sessions to whole.online(), with an exposure of 0 for those of the others"
-        )
-
-    def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write the whole network."""
-        return self.whole.save(folder)
-
-
 def fit_sessions(
-    decoder: NeuralSpec,
+    decoder: DecoderSpec,
     streams: Sequence[MaskedStream],
     training: Training | None = None,
     *,
@@ -106,8 +44,8 @@ def fit_sessions(
 
     Parameters
     ----------
-    decoder : NeuralSpec
-        Poisson.
+    decoder : DecoderSpec
+        A network with a Poisson likelihood.
     streams : sequence of MaskedStream
         Sessions of any channels, masks and numbers of trials; of one bin width.
     training : Training, optional
@@ -131,16 +69,19 @@ def fit_sessions(
     DataError
         For sessions that cannot be joined, or no condition that all have.
     SpecError
-        For another likelihood.
+        For a decoder that is no network, or of another likelihood.
     """
+    if not isinstance(decoder, NeuralSpec):
+        raise SpecError(
+            f"fit_sessions: takes networks, and a {decoder.kind} decoder is none by itself; "
+            "choose one such as lfads or state_space"
+        )
     if decoder.likelihood.kind != "poisson" or decoder.held_out:
         raise SpecError("fit_sessions: takes a Poisson likelihood and no held_out channels")
     joined, parts = join(streams)
     start = None
     if align:
-        labels = conditions or [np.zeros(len(stream.lengths), np.int64) for stream in streams]
-        _refuse_labels(streams, labels)
-        found = Alignment.of(streams, labels, align)
+        found = _aligned(streams, conditions, align)
         # a training of no consequence makes the network that the aligned weights are put into
         none = (training or Training()).model_copy(update={"epochs": 1, "checkpoint_every": None})
         start = fit(decoder, joined, none, **setting | {"progress": None})
@@ -157,6 +98,9 @@ def add_session(
     stream: MaskedStream,
     training: Training | None = None,
     *,
+    beside: MaskedStream | None = None,
+    conditions: Sequence[Int[np.ndarray, " _"]] | None = None,
+    align: int = 8,
     seed: int = 0,
     **setting: Any,
 ) -> FittedSession:
@@ -170,6 +114,15 @@ def add_session(
         The new session, of any channels; bins and windows as in the others.
     training : Training, optional
         As for :func:`sbtt_models.fit`.
+    beside : MaskedStream, optional
+        The session that `fitted` is of: read-in and read-out then start by saying and hearing what
+        its own do. None: they start at random.
+    conditions : sequence of numpy.ndarray, optional
+        What each trial repeats, of `beside` and of `stream`, numbered alike. None: all trials
+        repeat the same.
+    align : int
+        Components of their condition averages that are carried over, as for
+        :func:`fit_sessions`. 0: none.
     seed : int
         Seeds the first weights of read-in and read-out, and the training.
     **setting
@@ -183,7 +136,8 @@ def add_session(
     Raises
     ------
     DataError
-        For other bins than those of the core.
+        For other bins than those of the core; where `beside` has other channels than `fitted`, or
+        no condition that both have.
     SpecError
         If the core is made for other windows.
     """
@@ -203,6 +157,11 @@ def add_session(
             f"{whole.window_bins}; window the stream alike"
         )
     network.load_state_dict(weights | core)
+    if beside is not None and align:
+        fitted.refuse_others(beside)
+        _refuse_apart([beside, stream])
+        found = _aligned([beside, stream], conditions, align)
+        found.carry_over(whole.network, fitted.channels, network)
     start = replace(whole, network=network, n_channels=stream.n_channels)
     own = fit(spec, stream, training, seed=seed, start=start, adapt="channels", **setting)
     if not isinstance(own, FittedNetwork):
@@ -221,21 +180,12 @@ def join(streams: Sequence[MaskedStream]) -> tuple[MaskedStream, list[slice]]:
     if not streams:
         raise DataError("join: no streams; give at least one session")
     first = streams[0]
-    for number, one in enumerate(streams):
-        if one.real:
-            raise DataError(f"session {number}: holds real values; sessions of counts are joined")
-        if one.bin_s != first.bin_s or one.window_bins != first.window_bins:
-            raise DataError(
-                f"session {number}: bins of {one.bin_s:g} s, windows {one.window_bins}, but "
-                f"session 0 has {first.bin_s:g} s and {first.window_bins}; bin all alike"
-            )
-        if one.external is not None or one.detector is not None:
-            raise DataError(f"session {number}: external inputs and detectors are not joined")
+    _refuse_apart(streams)
     stops = np.cumsum([one.n_channels for one in streams]).tolist()
     parts = [slice(b - one.n_channels, b) for one, b in zip(streams, stops, strict=True)]
     n_bins = max(one.counts.shape[1] for one in streams)
     wide = [
-        _widened(one, part, stops[-1], n_bins) for one, part in zip(streams, parts, strict=True)
+        widened(one, part, stops[-1], n_bins) for one, part in zip(streams, parts, strict=True)
     ]
     begins = np.cumsum([0, *(len(one.lengths) for one in streams[:-1])])
     split = Split(*(
@@ -249,10 +199,28 @@ def join(streams: Sequence[MaskedStream]) -> tuple[MaskedStream, list[slice]]:
     return replace(first, **arrays, split=split), parts
 
 
-def _refuse_labels(
-    streams: Sequence[MaskedStream], labels: Sequence[Int[np.ndarray, " _"]]
-) -> None:
-    """Say which session has not one condition for each of its trials."""
+def _refuse_apart(streams: Sequence[MaskedStream]) -> None:
+    """Say which session is of another make than the first."""
+    first = streams[0]
+    for number, one in enumerate(streams):
+        if one.real:
+            raise DataError(f"session {number}: holds real values; sessions of counts are joined")
+        if one.bin_s != first.bin_s or one.window_bins != first.window_bins:
+            raise DataError(
+                f"session {number}: bins of {one.bin_s:g} s, windows {one.window_bins}, but "
+                f"session 0 has {first.bin_s:g} s and {first.window_bins}; bin all alike"
+            )
+        if one.external is not None or one.detector is not None:
+            raise DataError(f"session {number}: external inputs and detectors are not joined")
+
+
+def _aligned(
+    streams: Sequence[MaskedStream],
+    conditions: Sequence[Int[np.ndarray, " _"]] | None,
+    size: int,
+) -> Alignment:
+    """Components that all sessions share; refused where trials lack a condition."""
+    labels = conditions or [np.zeros(len(stream.lengths), np.int64) for stream in streams]
     if len(labels) != len(streams):
         raise DataError(f"conditions: of {len(labels)} sessions, but there are {len(streams)}")
     for number, (one, label) in enumerate(zip(streams, labels, strict=True)):
@@ -261,17 +229,4 @@ def _refuse_labels(
                 f"conditions: session {number} has {len(one.lengths)} trials and {len(label)} "
                 "conditions; give one for each"
             )
-
-
-def _widened(
-    stream: MaskedStream, part: slice, n_channels: int, n_bins: int | None = None
-) -> MaskedStream:
-    """The stream among the channels of all sessions."""
-    shape = (len(stream.lengths), n_bins or stream.counts.shape[1], n_channels)
-
-    def wide(values: Shaped[np.ndarray, "trial bin channel"]) -> Shaped[np.ndarray, "a b c"]:
-        out = np.zeros(shape, values.dtype)
-        out[:, : values.shape[1], part] = values
-        return out
-
-    return replace(stream, counts=wide(stream.counts), exposure=wide(stream.exposure))
+    return Alignment.of(streams, labels, size)

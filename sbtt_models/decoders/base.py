@@ -292,7 +292,8 @@ class NeuralSpec(DecoderSpec):
         return train(self, stream, training, setting)
 
     def restore(self, saved: Saved, device: str) -> Fitted:
-        """Build the network anew, and give it its weights."""
+        """Build the network anew, give it its weights, and see it as it was saved."""
+        from sbtt_models.session_view import as_saved
         from sbtt_models.trained import FittedNetwork
 
-        return FittedNetwork.of(self, saved, device)
+        return as_saved(FittedNetwork.of(self, saved, device), saved)

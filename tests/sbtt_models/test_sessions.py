@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+import sbtt_models
 from sbtt_models.alignment import Alignment
+from sbtt_models.decoders.base import Fitted
 from sbtt_models.errors import DataError, SpecError
-from sbtt_models.sessions import add_session, fit_sessions, join
+from sbtt_models.saved import save
+from sbtt_models.sessions import FittedSession, add_session, fit_sessions, join
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.training import Training
-from tests.sbtt_models.test_decoders import NEURAL, QUICK
+from tests.sbtt_models.test_decoders import NEURAL, QUICK, SMALL
 
 
 def session(n_channels: int, seed: int, n_trials: int = 12, n_bins: int = 10) -> MaskedStream:
@@ -99,6 +102,9 @@ def test_sessions_that_do_not_go_together_are_refused() -> None:
     labels = [np.zeros(12, int), np.ones(12, int)]
     with pytest.raises(DataError, match="no condition is in the training trials of all"):
         fit_sessions(spec, [one, one], QUICK, conditions=labels)
+    for kind in ("kalman", "trial_mixture"):
+        with pytest.raises(SpecError, match=f"takes networks, and a {kind} decoder is none"):
+            fit_sessions(SMALL[kind], [one], QUICK)
     with pytest.raises(SpecError, match="Poisson likelihood and no held_out"):
         fit_sessions(spec.model_copy(update={"held_out": (1,)}), [one], QUICK)
 
@@ -135,6 +141,79 @@ def test_a_trained_core_helps_a_session_that_is_short() -> None:
         min(row["valid_loss"] for row in add_session(core, new, rules).history) for core in cores
     )
     assert trained < blank
+
+
+STILL = Training(epochs=1, batch_size=16, learning_rate=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mask_input"), [*((kind, True) for kind in NEURAL), ("autoencoder", False)]
+)
+def test_a_new_session_that_is_aligned_begins_with_what_the_core_has_learned(
+    kind: str, mask_input: bool
+) -> None:
+    spec = NEURAL[kind].model_copy(update={"mask_input": mask_input})
+    rules = Training(epochs=30, batch_size=16, ramp_epochs=2, learning_rate=0.02)
+    others, new = [session(8, seed, 40) for seed in (11, 12)], session(6, 15, 40)
+    labels = [np.arange(40) % 2] * 2
+    core = fit_sessions(spec, others, rules, conditions=labels)[1]
+    random, aligned = (
+        add_session(core, new, STILL, **how)
+        for how in ({}, {"beside": others[1], "conditions": labels})
+    )
+    losses = [one.history[0]["valid_loss"] for one in (aligned, random)]
+    assert losses[0] < losses[1] - 0.05
+    apart = (*core.whole.network.read_in_parts, *core.whole.network.read_out_parts)
+    theirs = core.whole.network.state_dict()
+    for name, value in aligned.whole.network.state_dict().items():
+        assert torch.equal(value, theirs[name]) or name.startswith(apart), name
+    # the same channels once more, carried over through their components, infer nearly the same
+    twin = add_session(core, others[1], STILL, beside=others[1], conditions=labels)
+    rates = [np.log(one.rates(others[1])).ravel() for one in (twin, core)]
+    assert np.corrcoef(*rates)[0, 1] > 0.8
+    assert abs(rates[0].mean() - rates[1].mean()) < 0.2 * rates[1].std()
+
+
+def test_a_session_is_aligned_with_its_own_recording_only() -> None:
+    core = fit_sessions(NEURAL["state_space"], SESSIONS[:2], QUICK)[0]
+    with pytest.raises(DataError, match="3 channels, trained with 4"):
+        add_session(core, SESSIONS[2], QUICK, beside=SESSIONS[1])
+    with pytest.raises(DataError, match=r"session 1: bins of 0\.05 s"):
+        add_session(core, replace(SESSIONS[2], bin_s=0.05), QUICK, beside=SESSIONS[0])
+    labels = [np.zeros(12, int), np.ones(14, int)]
+    with pytest.raises(DataError, match="no condition is in the training trials of all"):
+        add_session(core, SESSIONS[2], QUICK, beside=SESSIONS[0], conditions=labels)
+
+
+def test_a_session_is_saved_with_its_channels(tmp_path) -> None:
+    fitted = fit_sessions(NEURAL["state_space"], SESSIONS, QUICK)[1]
+    assert isinstance(fitted, Fitted)
+    folders = [tmp_path / name for name in ("session", "whole", "again", "wrong")]
+    for folder, one in zip(folders, (fitted, fitted.whole), strict=False):
+        folder.mkdir()
+        one.save(folder)
+    loaded = sbtt_models.load(folders[0])
+    assert isinstance(loaded, FittedSession)
+    assert loaded.channels == slice(4, 7)
+    assert np.array_equal(loaded.rates(SESSIONS[1]), fitted.rates(SESSIONS[1]))
+    folders[2].mkdir()
+    for path in loaded.save(folders[2]):
+        assert path.read_bytes() == (folders[0] / path.name).read_bytes()
+    assert add_session(loaded, SESSIONS[0], QUICK).rates(SESSIONS[0]).shape[2] == 4
+    joined, _ = join(SESSIONS)  # folders of a network say nothing of sessions
+    whole = sbtt_models.load(folders[1])
+    assert np.array_equal(whole.rates(joined), fitted.whole.rates(joined))
+    folders[3].mkdir()
+    good = fitted.saved()
+    for name, value, told in (
+        ("session_end_channel", 13, "channels 4 to 12, in a network of 12"),
+        ("session_first_channel", 7, "channels 7 to 6"),
+        ("session_first_channel", -1, "session_first_channel is -1"),
+        ("session_first_channel", None, "session_first_channel is None"),
+    ):
+        save(replace(good, facts={**good.facts, name: value}), folders[3])
+        with pytest.raises(DataError, match=told):
+            sbtt_models.load(folders[3])
 
 
 def test_a_session_of_other_windows_is_refused_where_the_core_knows_its_bins() -> None:
