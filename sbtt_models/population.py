@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from sbtt_models.training import Training
 from sbtt_models.tuning import Tuning, changed, tunable
 
 __all__ = ["Tuned", "tune"]
+
+_ALONE = Lock()
+"""Dropout draws from generators that all threads of a process share."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +79,8 @@ def tune(  # noqa: PLR0913 - what may be left out is named
         What may change, and how far.
     executor : concurrent.futures.Executor, optional
         Where members train: ``ProcessPoolExecutor``, dask's ``client.get_executor()``, and others
-        of that protocol. None: here, one after the other.
+        of that protocol. In threads of one process, and by None here, they train one after the
+        other.
     seed, device
         As for :func:`sbtt_models.fit`.
     progress : callable, optional
@@ -250,6 +255,7 @@ def _advance(task: _Task) -> tuple[State | None, str]:
     from sbtt_models.train import advance
 
     try:
-        return advance(task.decoder, task.stream, task.training, task.setting, task.state), ""
+        with _ALONE:
+            return advance(task.decoder, task.stream, task.training, task.setting, task.state), ""
     except DivergedError as error:
         return None, str(error)

@@ -77,8 +77,20 @@ def test_the_best_weights_of_all_are_returned(tuned):
     assert tuned.values == {key: row[key] for key in RANGES}
 
 
-def test_an_executor_gives_what_one_after_the_other_gives(tuned):
-    with ThreadPoolExecutor(1) as executor:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_executor_gives_what_one_after_the_other_gives(tuned, workers):
+    with ThreadPoolExecutor(workers) as executor:
+        same(tuned, sbtt_models.tune(SPEC, stream(), TRAINING, QUICK, executor, seed=5))
+
+
+def test_dask_gives_what_one_after_the_other_gives(tuned):
+    distributed = pytest.importorskip("distributed")
+    here = {"processes": False, "n_workers": 2, "threads_per_worker": 2}
+    with (
+        distributed.LocalCluster(**here, dashboard_address=None) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        executor = client.get_executor()
         same(tuned, sbtt_models.tune(SPEC, stream(), TRAINING, QUICK, executor, seed=5))
 
 
