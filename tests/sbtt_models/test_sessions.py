@@ -176,9 +176,9 @@ def test_a_new_session_that_is_aligned_begins_with_what_the_core_has_learned(
 
 def test_a_session_is_aligned_with_its_own_recording_only() -> None:
     core = fit_sessions(NEURAL["state_space"], SESSIONS[:2], QUICK)[0]
-    with pytest.raises(DataError, match="3 channels, trained with 4"):
+    with pytest.raises(DataError, match="3 channels, but the decoder was fitted on 4"):
         add_session(core, SESSIONS[2], QUICK, beside=SESSIONS[1])
-    with pytest.raises(DataError, match=r"session 1: bins of 0\.05 s"):
+    with pytest.raises(DataError, match=r"stream: bins of 0\.05 s"):
         add_session(core, replace(SESSIONS[2], bin_s=0.05), QUICK, beside=SESSIONS[0])
     labels = [np.zeros(12, int), np.ones(14, int)]
     with pytest.raises(DataError, match="no condition is in the training trials of all"):
