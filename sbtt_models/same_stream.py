@@ -7,9 +7,10 @@ import math
 from sbtt_models.errors import DataError
 from sbtt_models.signals import MaskedStream
 
-__all__ = ["refuse_other"]
+__all__ = ["SAME_BINS", "refuse_other"]
 
-_SAME = 1e-6  # of a bin width: what rounding may change
+SAME_BINS = 1e-6
+"""Of a bin width: what rounding may change."""
 
 
 def refuse_other(stream: MaskedStream, n_channels: int, bin_s: float | None) -> None:
@@ -34,7 +35,7 @@ def refuse_other(stream: MaskedStream, n_channels: int, bin_s: float | None) -> 
             "give the same channels in the same order, with an exposure of 0 where one has no "
             "samples, or fit another decoder"
         )
-    if bin_s is not None and not math.isclose(stream.bin_s, bin_s, rel_tol=_SAME):
+    if bin_s is not None and not math.isclose(stream.bin_s, bin_s, rel_tol=SAME_BINS):
         raise DataError(
             f"stream: bins of {stream.bin_s:g} s, but the decoder was fitted on bins of "
             f"{bin_s:g} s, and what it infers is per bin; bin alike, or fit another decoder"

@@ -8,6 +8,7 @@ loop trains all of them together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.device import seeded
 from sbtt_models.errors import DataError, SpecError
 from sbtt_models.fitting import fit
-from sbtt_models.same_stream import refuse_other
+from sbtt_models.same_stream import SAME_BINS, refuse_other
 from sbtt_models.session_view import FittedSession, widened
 from sbtt_models.signals import MaskedStream, Split
 from sbtt_models.trained import FittedNetwork
@@ -139,7 +140,7 @@ def add_session(
         For other bins than those of the core; where `beside` has other channels than `fitted`, or
         no condition that both have.
     SpecError
-        If the core is made for other windows.
+        If the core is made for other windows, or `conditions` are given without `beside`.
     """
     whole = fitted.whole
     refuse_other(stream, stream.n_channels, whole.bin_s)  # its channels are its own
@@ -157,9 +158,11 @@ def add_session(
             f"{whole.window_bins}; window the stream alike"
         )
     network.load_state_dict(weights | core)
+    if beside is None and conditions is not None:
+        raise SpecError("add_session: conditions are of two sessions; give the other as beside")
     if beside is not None and align:
         fitted.refuse_others(beside)
-        _refuse_apart([beside, stream])
+        _refuse_apart([beside, stream], ["beside", "stream"])
         found = _aligned([beside, stream], conditions, align)
         found.carry_over(whole.network, fitted.channels, network)
     start = replace(whole, network=network, n_channels=stream.n_channels)
@@ -199,19 +202,20 @@ def join(streams: Sequence[MaskedStream]) -> tuple[MaskedStream, list[slice]]:
     return replace(first, **arrays, split=split), parts
 
 
-def _refuse_apart(streams: Sequence[MaskedStream]) -> None:
+def _refuse_apart(streams: Sequence[MaskedStream], names: Sequence[str] = ()) -> None:
     """Say which session is of another make than the first."""
-    first = streams[0]
-    for number, one in enumerate(streams):
+    first, names = streams[0], names or [f"session {n}" for n in range(len(streams))]
+    for name, one in zip(names, streams, strict=True):
         if one.real:
-            raise DataError(f"session {number}: holds real values; sessions of counts are joined")
-        if one.bin_s != first.bin_s or one.window_bins != first.window_bins:
+            raise DataError(f"{name}: holds real values; sessions of counts are joined")
+        alike = math.isclose(one.bin_s, first.bin_s, rel_tol=SAME_BINS)
+        if not alike or one.window_bins != first.window_bins:
             raise DataError(
-                f"session {number}: bins of {one.bin_s:g} s, windows {one.window_bins}, but "
-                f"session 0 has {first.bin_s:g} s and {first.window_bins}; bin all alike"
+                f"{name}: bins of {one.bin_s:g} s, windows {one.window_bins}, but {names[0]} has "
+                f"{first.bin_s:g} s and {first.window_bins}; bin all alike"
             )
         if one.external is not None or one.detector is not None:
-            raise DataError(f"session {number}: external inputs and detectors are not joined")
+            raise DataError(f"{name}: external inputs and detectors are not joined")
 
 
 def _aligned(

@@ -17,6 +17,7 @@ from implant_sim.study.ridge import fit_ridge
 from implant_sim.study.scored_case import Case, RatesOf, case_of, rates_in
 from implant_sim.study.withhold import ScoreOptions, withheld_entries
 from sbtt_models import metrics
+from sbtt_models.decoders.around import AroundSpec
 from sbtt_models.decoders.base import DecoderSpec, NeuralSpec
 from sbtt_models.psth import psth_r2
 from sbtt_models.signals import MaskedStream, Recording
@@ -103,8 +104,8 @@ def score(
         Mean spikes per bin known from a calibration that the ledger charges; used for channels
         never observed, which then count in rate R². [1/bin]
     decoder : DecoderSpec, optional
-        Where it is a network that hides channels (`held_out`) or bins (`encoder_bins`) from its
-        encoders, these are scored by themselves.
+        Where it is a network, or around one, that hides channels (`held_out`) or bins
+        (`encoder_bins`) from its encoders, these are scored by themselves.
 
     Returns
     -------
@@ -246,23 +247,23 @@ def _unseen_scores(
     """What a network says of channels and bins that its encoders are never shown.
 
     As co-bps and fp-bps of the Neural Latents Benchmark: held-out channels are judged in the bins
-    that the encoder sees, forward bins in all channels, both against each channel's mean.
+    that the encoder sees, forward bins in all channels, both against each channel's mean there.
     """
     scores: dict[str, float | None] = dict.fromkeys(("held_out_bps", "forward_bps"))
-    if not isinstance(decoder, NeuralSpec) or case.recording.real:
+    network = decoder.network if isinstance(decoder, AroundSpec) else decoder
+    if not isinstance(network, NeuralSpec) or case.recording.real:
         return scores
     recording, test = case.recording, case.recording.split.test
     counts, available = recording.counts[test], recording.available[test]
     ahead = np.zeros(counts.shape[1:], bool)
-    if decoder.encoder_bins is not None:
-        ahead[decoder.encoder_bins :] = True
+    if network.encoder_bins is not None:
+        ahead[network.encoder_bins :] = True
     aside = np.zeros(counts.shape[1:], bool)
-    aside[:, list(decoder.held_out)] = True
+    aside[:, list(network.held_out)] = True
     for name, entries in (("held_out_bps", aside & ~ahead), ("forward_bps", ahead)):
         where = available & entries
         if where.any():
-            null = metrics.channel_means(counts, where=available)
-            scores[name] = metrics.bits_per_spike(counts, rates[test], null, where=where)
+            scores[name] = metrics.bits_per_spike(counts, rates[test], where=where)
     return scores
 
 

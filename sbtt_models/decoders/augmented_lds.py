@@ -233,12 +233,14 @@ class _CorrectedStep(Step):
         smoother = fitted.smoother
         super().__init__(wait, smoother.means.size)
         self._filter = state_model(smoother).summary_filter(1, wait)
+        self._check = smoother.spec.check_counts
         self._tell, self._correct = summary_teller(smoother), fitted.network.network.recurrence()
 
     @override
     def next(
         self, counts: Float[np.ndarray, " channel"], exposure: Float[np.ndarray, " channel"]
     ) -> Float[np.ndarray, " channel"] | None:
+        self._check(counts, exposure)
         summary = self._filter(counts[None], exposure[None])
         if summary is None:
             return None

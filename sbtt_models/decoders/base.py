@@ -145,7 +145,8 @@ class DecoderSpec(Spec, ABC):
         if self.lookahead_bins and not self.causal:
             raise ValueError(
                 f"lookahead_bins {self.lookahead_bins}: without causal: true every later bin is "
-                "used; add causal: true, or leave lookahead_bins out"
+                "used; add causal: true, or leave lookahead_bins out (in a sweep over both: "
+                'skip: ["decoder.causal == false and decoder.lookahead_bins > 0"])'
             )
         return self
 
@@ -255,8 +256,8 @@ class NeuralSpec(DecoderSpec):
     def refuse_window(self, n_bins: int) -> None:
         if self.encoder_bins is not None and self.encoder_bins > n_bins:
             raise SpecError(
-                f"encoder_bins: {self.encoder_bins} of windows of {n_bins} bins leave none to "
-                "predict; take fewer, or leave encoder_bins out"
+                f"encoder_bins: {self.encoder_bins} of windows of {n_bins} bins; take at most "
+                f"{n_bins}, or leave encoder_bins out"
             )
 
     def suited_to(self, sampled: float) -> NeuralSpec:

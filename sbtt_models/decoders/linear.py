@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Real
 from pydantic import Field
 from typing_extensions import override
 
@@ -78,7 +78,18 @@ class LinearSpec(DecoderSpec):
         ------
         DataError
         """
-        del stream
+        self.check_counts(stream.counts, stream.exposure)
+
+    def check_counts(
+        self, counts: Real[np.ndarray, "*shape"], exposure: Float[np.ndarray, "*shape"]
+    ) -> None:
+        """Refuse counts that the model cannot give, also where they come bin by bin.
+
+        Raises
+        ------
+        DataError
+        """
+        del counts, exposure
 
     @override
     def fit(self, stream: MaskedStream, training: Training, setting: Setting) -> FittedLinear:
@@ -225,10 +236,12 @@ class _FilterStep(Step):
     def __init__(self, fitted: FittedLinear, wait: int) -> None:
         super().__init__(wait, fitted.means.size)
         self._filter, self._means = fitted.model.filter(1, wait), fitted.means
+        self._check = fitted.spec.check_counts
 
     @override
     def next(
         self, counts: Float[np.ndarray, " channel"], exposure: Float[np.ndarray, " channel"]
     ) -> Float[np.ndarray, " channel"] | None:
+        self._check(counts, exposure)
         rates = self._filter(counts[None], exposure[None])
         return None if rates is None else positive(rates, self._means)[0]

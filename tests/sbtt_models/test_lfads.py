@@ -268,7 +268,7 @@ def test_options_longer_than_a_window_are_refused(around: type[AroundSpec] | Non
     with pytest.raises(SpecError, match="the 8 bins that the encoder sees"):
         sbtt_models.fit(wrap(short), data, QUICK)
     sbtt_models.fit(wrap(lfads(encoder_bins=12)), data, QUICK)
-    with pytest.raises(SpecError, match="encoder_bins: 800 of windows of 12 bins"):
+    with pytest.raises(SpecError, match=r"encoder_bins: 800 .* take at most 12"):
         sbtt_models.fit(wrap(lfads(encoder_bins=800)), data, QUICK)
 
 

@@ -180,7 +180,11 @@ def test_a_session_is_aligned_with_its_own_recording_only() -> None:
         add_session(core, SESSIONS[2], QUICK, beside=SESSIONS[1])
     with pytest.raises(DataError, match=r"stream: bins of 0\.05 s"):
         add_session(core, replace(SESSIONS[2], bin_s=0.05), QUICK, beside=SESSIONS[0])
+    nearly = replace(SESSIONS[2], bin_s=float(np.float32(SESSIONS[2].bin_s)))
+    assert add_session(core, nearly, QUICK, beside=SESSIONS[0]).channels.stop == nearly.n_channels
     labels = [np.zeros(12, int), np.ones(14, int)]
+    with pytest.raises(SpecError, match="give the other as beside"):
+        add_session(core, SESSIONS[2], QUICK, conditions=labels)
     with pytest.raises(DataError, match="no condition is in the training trials of all"):
         add_session(core, SESSIONS[2], QUICK, beside=SESSIONS[0], conditions=labels)
 

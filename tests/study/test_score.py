@@ -9,7 +9,8 @@ from implant_sim.study import score as room
 from implant_sim.study.score import score
 from implant_sim.study.scored_case import Case
 from implant_sim.study.withhold import HeldOut, ScoreOptions, hold_out, withheld_entries
-from sbtt_models.decoders import Kalman, StateSpace
+from sbtt_models import metrics
+from sbtt_models.decoders import LFADS, Kalman, StateSpace, ZeroFilled
 from sbtt_models.errors import DataError
 from sbtt_models.signals import Behaviour, MaskedStream, Recording, Split, within
 
@@ -379,10 +380,21 @@ def test_what_a_network_is_not_shown_is_scored_by_itself(recording, stream):
     good = score(only_right_there, stream, recording, decoder=decoder)
     whole = score(truth, stream, recording, decoder=decoder)
     assert good.held_out_bps == whole.held_out_bps > 0.1
-    assert good.forward_bps == whole.forward_bps > 0.1
+    assert good.forward_bps == whole.forward_bps
     apart = score(truth, stream, recording, decoder=StateSpace(encoder_bins=n_bins - 4))
     assert apart.held_out_bps is None
     assert apart.forward_bps == whole.forward_bps
+    around = ZeroFilled(network=LFADS(held_out=(1, 2), encoder_bins=n_bins - 4))
+    assert score(truth, stream, recording, decoder=around).forward_bps == whole.forward_bps
+    test = recording.split.test
+    later = recording.available[test] & (np.arange(n_bins) >= n_bins - 4)[:, None]
+    flat = metrics.channel_means(recording.counts[test], where=later)
+
+    def told_the_mean(s):
+        return np.broadcast_to(flat, s.counts.shape)
+
+    same = score(told_the_mean, stream, recording, decoder=decoder)
+    assert same.forward_bps == pytest.approx(0, abs=1e-6)  # the mean of later bins tells nothing
     for nothing_hidden in (None, StateSpace(), Kalman()):
         row = score(truth, stream, recording, decoder=nothing_hidden).to_row()
         assert row["held_out_bps"] is None
