@@ -3,8 +3,9 @@
     python benchmarks/decoders/tuning.py docs/tuning runs/tuning [--jobs N]
 
 All arms see the same recordings, masks and validation entries. The population trains 4 members for
-40 epochs each; `as long` is one training of as many epochs as all of them together. The population
-goes by the validation loss; the scores are of other entries, and choose nothing.
+40 epochs each; `as long` is one training of as many epochs as all of them together; the numbers
+that the population ends at are used anew, in one cycle of 40 epochs. The population goes by the
+validation loss; the scores are of other entries, and choose nothing.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ ARMS: dict[str, dict[str, Any]] = {
         "training": SHIPPED | {"epochs": MEMBERS * EPOCHS * (GENERATIONS + 1)}
     },
 }
+ANEW = "numbers found, one cycle of 40 epochs"
 SCORES = {"valid": "validation loss", "rate_r2_expected": "R²", "bits_per_spike_all": "bits/spike"}
 
 
-def measured(arm: str, runs: Path, jobs: int | None) -> pd.DataFrame:
+def measured(arm: str, runs: Path, jobs: int | None, changes: dict[str, Any]) -> pd.DataFrame:
     """Run an arm, or what is missing of it: one row for each data seed."""
     scenario = {
         "name": "tuning",
@@ -55,7 +57,7 @@ def measured(arm: str, runs: Path, jobs: int | None) -> pd.DataFrame:
         "sweep": {"recording.seed": list(DATA_SEEDS)},
     }
     folder = runs / arm.replace(" ", "_")
-    rows = implant_sim.run(scenario | ARMS[arm], folder, jobs=jobs)
+    rows = implant_sim.run(scenario | changes, folder, jobs=jobs)
     if not (rows["status"] == "ok").all():
         raise RuntimeError(f"{arm}: a point failed")
     told = [result_of(folder, point) for point in rows["point"]]
@@ -79,12 +81,18 @@ def sum_of(table: list[dict[str, float]]) -> float:
     return sum(row["epoch"] for row in table if row["generation"] == last and "epoch" in row)
 
 
-def last_of(table: list[dict[str, float]]) -> str:
+def last_of(table: list[dict[str, float]]) -> dict[str, float]:
     """The numbers of the member with the lowest loss of all."""
     if not table:
-        return ""
+        return {}
     best = min(table, key=lambda row: row.get("best_loss", float("inf")))
-    return ", ".join(f"{key.split('.')[1]} {best[key]:.2g}" for key in TUNING["ranges"])
+    return {key: best[key] for key in TUNING["ranges"]}
+
+
+def anew(population: pd.DataFrame) -> dict[str, Any]:
+    """The scenario's changes that train once more with what the population ended at."""
+    numbers = {key: [found[key] for found in population["found"]] for key in TUNING["ranges"]}
+    return {"sweep": {"zip": [{"recording.seed": list(DATA_SEEDS)} | numbers]}}
 
 
 def table(found: dict[str, pd.DataFrame]) -> list[str]:
@@ -97,7 +105,10 @@ def table(found: dict[str, pd.DataFrame]) -> list[str]:
         seeds = ", ".join(f"{value:.3f}" for value in rows["rate_r2_expected"])
         lines.append(f"| {arm} | {' | '.join(cells)} | {rows['spent'].mean():.0f} | {seeds} |")
     lines += ["", "What the population ended at, by seed:", ""]
-    return lines + [f"- {seed}: {text}" for seed, text in found["population"]["found"].items()]
+    for seed, numbers in found["population"]["found"].items():
+        text = ", ".join(f"{key.split('.')[1]} {value:.2g}" for key, value in numbers.items())
+        lines.append(f"- {seed}: {text}")
+    return lines
 
 
 def main() -> None:
@@ -106,7 +117,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--jobs", type=int, help="points at a time; as many as there are cores")
     given = parser.parse_args()
-    found = {arm: measured(arm, given.runs, given.jobs) for arm in ARMS}
+    found = {arm: measured(arm, given.runs, given.jobs, ARMS[arm]) for arm in ARMS}
+    found[ANEW] = measured(ANEW, given.runs, given.jobs, anew(found["population"]))
     given.out.mkdir(parents=True, exist_ok=True)
     text = "\n".join(table(found))
     (given.out / "table.md").write_text(text + "\n", encoding="utf-8")

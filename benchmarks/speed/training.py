@@ -210,7 +210,7 @@ def write(text: str, rate: float, rounds: int) -> None:
         "(`benchmarks/speed/plain.py`).\nOurs: the same arithmetic with a gradient written by "
         "hand (`sbtt_models/nets/cells.py` says how); products with inputs that are mostly 0 "
         "leave the zeros out\n(`sbtt_models/nets/sparse.py`). LFADS is trained on 34 % of the "
-        "samples at 0.5 spikes a bin, where dropout leaves 5 % that\nare not 0; its last row "
+        "samples at 0.5 spikes a bin, where dropout leaves 9 % that\nare not 0; its last row "
         "shows a step with all products in full. The share counts zeros as if they were "
         "multiplied.\n\n"
         f"    python benchmarks/speed/training.py --write\n\n{text}\n\n{about}\n",
