@@ -72,9 +72,7 @@ class Alignment:
         scores = scores[:, :size] * math.sqrt(len(scores))
         read_in, read_out = [], []
         for one, mean in zip(averages, means, strict=True):
-            gram = one.T @ one
-            gram += _RIDGE * np.linalg.eigvalsh(gram)[-1] * np.eye(len(gram))
-            read_in.append(np.linalg.solve(gram, one.T @ scores).T)
+            read_in.append(np.linalg.solve(_ridged(one), one.T @ scores).T)
             read_out.append(one.T @ scores / len(scores) / mean[:, None])
         exposure = [one.exposure.sum((0, 1)) / one.lengths.sum() for one in parts]
         log_rates = [np.log(one).mean(0) for one in rates]
@@ -140,13 +138,18 @@ class Alignment:
                 own[name] = columns
             bias = name.replace("weight", "bias")
             own[bias] = theirs[bias] + level
-        gram = self.read_out[0].T @ self.read_out[0]
-        gram += _RIDGE * np.linalg.eigvalsh(gram)[-1] * np.eye(len(gram))
-        to_new = self.read_out[1] @ np.linalg.solve(gram, self.read_out[0].T)
+        said = self.read_out[0]
+        to_new = self.read_out[1] @ np.linalg.solve(_ridged(said), said.T)
         own["readout.weight"] = to_new @ theirs["readout.weight"][part]
         level = self.log_rates[0] - theirs["readout.bias"][part]  # that the states say
         own["readout.bias"] = self.log_rates[1] - to_new @ level
         network.load_state_dict({n: torch.tensor(v) for n, v in own.items()}, strict=False)
+
+
+def _ridged(values: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "column column"]:
+    """Products of the columns, for a ridge regression on them."""
+    gram = values.T @ values
+    return gram + _RIDGE * np.linalg.eigvalsh(gram)[-1] * np.eye(len(gram))
 
 
 def _arrays(network: Network) -> dict[str, Float[np.ndarray, "..."]]:

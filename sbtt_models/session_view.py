@@ -60,12 +60,12 @@ class FittedSession:
         DataError
             For a stream of another number of channels, or of other bins.
         """
-        self.refuse_others(stream)
+        self.refuse_other(stream)
         return self.whole.rates(widened(stream, self.channels, self.whole.n_channels))[
             :, :, self.channels
         ]
 
-    def refuse_others(self, stream: MaskedStream) -> None:
+    def refuse_other(self, stream: MaskedStream) -> None:
         """Refuse a stream that cannot be of its recording.
 
         Raises

@@ -161,7 +161,7 @@ def add_session(
     if beside is None and conditions is not None:
         raise SpecError("add_session: conditions are of two sessions; give the other as beside")
     if beside is not None and align:
-        fitted.refuse_others(beside)
+        fitted.refuse_other(beside)
         _refuse_apart([beside, stream], ["beside", "stream"])
         found = _aligned([beside, stream], conditions, align)
         found.carry_over(whole.network, fitted.channels, network)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from recordings import RATIOS, SHARES
-from scipy import stats
+from recordings_cells import cell, laid_out, paired, unpaired
 
 MEASURES = {
     "velocity_r2": "Behaviour R², lags of 0 to 0.5 s",
@@ -50,23 +49,6 @@ RIVALLED = {
     "always-on, by behaviour": ("by behaviour",),
 }
 """The schedules that are compared with each rival."""
-
-
-def laid_out(title: str, shares: Sequence[float], cells: Mapping[str, list[str]]) -> list[str]:
-    """Lines of markdown: a column for each share, a line for each name."""
-    head = [title, *(f"{100 * s:g} %" for s in shares)]
-    lines = [
-        f"| {' | '.join(row)} |" for row in (head, *([name, *c] for name, c in cells.items()))
-    ]
-    return [lines[0], "|---|" + "---:|" * len(shares), *lines[1:], ""]
-
-
-def cell(values: pd.Series) -> str:
-    """Mean and standard deviation."""
-    if not len(values):
-        return ""
-    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
-    return f"{values.mean():.3f}{spread}"
 
 
 def table(rows: pd.DataFrame, by: str, names: dict[str, str], measure: str) -> list[str]:
@@ -184,38 +166,6 @@ def above_fixed_prior(rows: pd.DataFrame) -> list[str]:
     return lines
 
 
-def paired(gain: pd.Series, shares: Sequence[float]) -> list[str]:
-    """Mean difference of paired repeats at each share, with its standard error."""
-    cells = []
-    for share in shares:
-        values = gain[gain.index.get_level_values("share") == share].dropna()
-        if len(values) > 1:
-            error = values.std() / np.sqrt(len(values))
-            cells.append(with_error(values.mean(), error, len(values) - 1))
-        else:
-            cells.append(f"{values.mean():+.3f}" if len(values) else "")
-    return cells
-
-
-def unpaired(ours: pd.Series, theirs: pd.Series) -> str:
-    """Difference of two means with the standard error of Welch."""
-    ours, theirs = ours.dropna(), theirs.dropna()
-    if not len(ours) or not len(theirs):
-        return ""
-    gain = ours.mean() - theirs.mean()
-    if min(len(ours), len(theirs)) < 2:
-        return f"{gain:+.3f}"
-    parts = np.array([values.var() / len(values) for values in (ours, theirs)])
-    freedom = parts.sum() ** 2 / (parts**2 / [len(ours) - 1, len(theirs) - 1]).sum()
-    return with_error(gain, np.sqrt(parts.sum()), freedom)
-
-
-def with_error(gain: float, error: float, freedom: float) -> str:
-    """A difference and its standard error; bold where it is beyond a t-test at 5 %."""
-    text = f"{gain:+.3f} ({error:.3f})"
-    return f"**{text}**" if abs(gain) > stats.t.ppf(0.975, freedom) * error else text
-
-
 def power(rows: pd.DataFrame) -> list[str]:
     """What the implant draws, in mW."""
     shares, cells = sorted(rows["share"].unique(), reverse=True), {}
@@ -264,59 +214,3 @@ def page(rows: pd.DataFrame) -> str:
                 lines += above_always_on(own, rival, {key: SCHEDULES[key] for key in compared})
     lines += above_fixed_prior(rows) + power(rows)
     return "\n".join([*lines, *of_paper]).rstrip() + "\n"
-
-
-def overview(recordings: Mapping[str, pd.DataFrame]) -> str:
-    """The augmented model: uniform rotation and its rivals, other schedules; all recordings."""
-    lines = list[str]()
-    for measure in ("velocity_r2", "co_bps"):
-        values, gains, chosen = (dict[str, list[str]]() for _ in range(3))
-        for name, rows in recordings.items():
-            at = rows[rows["share"].isin(SHARES)]
-            rotated = at[(at["schedule"] == "random") & (at["decoder"] == "augmented_lds")]
-            values[name] = [cell(rotated.loc[rotated["share"] == s, measure]) for s in SHARES]
-            for rival in ("poisson_lds", "kalman", "smoothing", "counts as they are"):
-                gains[f"{name}: {DECODERS[rival]}"] = above_rival(at, rival, measure)
-            fixed = rotation_above(random_always_on(at), at, "augmented_lds", measure)
-            gains[f"{name}: ten random always-on subsets"] = [fixed.get(s, "") for s in SHARES]
-            augmented = at[at["decoder"] == "augmented_lds"]
-            for key in ("weighted", "hybrid, half, weighted", "hybrid, three quarters, weighted"):
-                gain = above_schedule(augmented, key, "best always-on", measure)
-                if len(gain):
-                    chosen[f"{name}: {SCHEDULES[key]}"] = paired(gain, SHARES[1:])
-        title = f"Uniform rotation. {MEASURES[measure]}"
-        lines += laid_out(title, SHARES, values) + laid_out(f"{title}: above", SHARES, gains)
-        title = f"Other schedules. {MEASURES[measure]}: above {RIVALS['best always-on']}"
-        lines += laid_out(title, SHARES[1:], chosen)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def by_behaviour(recordings: Mapping[str, pd.DataFrame]) -> str:
-    """Rotation by behaviour beside always-on channels, of all recordings."""
-    ours, shares = "by behaviour", SHARES[1:]
-    lines = list[str]()
-    for decoder in ("learned prior", "augmented, learned prior"):
-        own = {name: rows[rows["decoder"] == decoder] for name, rows in recordings.items()}
-        own = {name: rows for name, rows in own.items() if (rows["schedule"] == ours).any()}
-        lines += [f"**{DECODERS[decoder]}**", ""]
-        for measure in JUDGED:
-            values = dict[str, list[str]]()
-            gains = {rival: dict[str, list[str]]() for rival in RIVALS}
-            for name, rows in own.items():
-                at = rows.set_index(["schedule", "share", "repeat"])[measure].sort_index()
-                for key in (*RIVALS, ours):
-                    if key in at.index.levels[0]:
-                        found = at[key]
-                        values[f"{name}: {SCHEDULES[key]}"] = [
-                            cell(found[found.index.get_level_values("share") == s]) for s in shares
-                        ]
-                for rival in RIVALS:
-                    if rival in at.index.levels[0]:
-                        gains[rival][name] = paired(
-                            above_schedule(rows, ours, rival, measure), shares
-                        )
-            lines += laid_out(MEASURES[measure], shares, values)
-            for rival, cells in gains.items():
-                title = f"{MEASURES[measure]}: rotation by behaviour above {RIVALS[rival]}"
-                lines += laid_out(title, shares, cells)
-    return "\n".join(lines).rstrip() + "\n"

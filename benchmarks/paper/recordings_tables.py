@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from recordings import SHARES
 from recordings_figure import draw, draw_by_behaviour
-from recordings_page import MEASURES, by_behaviour, overview, page
+from recordings_overview import by_behaviour, overview
+from recordings_page import MEASURES, page
 
 from implant_sim.report.load import Run, load_run
 from implant_sim.study.ridge import fit_ridge
