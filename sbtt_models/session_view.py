@@ -90,7 +90,7 @@ class FittedSession:
         )
 
     def saved(self) -> Saved:
-        """The whole network, and which of its channels the session has."""
+        """The whole network, and which of its channels are those of the recording."""
         whole = self.whole.saved()
         own = dict(zip(_CHANNELS, (self.channels.start, self.channels.stop), strict=True))
         return replace(whole, facts={**whole.facts, **own})
