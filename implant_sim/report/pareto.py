@@ -12,6 +12,7 @@ __all__ = ["Standing", "difference", "front", "standings"]
 Standing = Literal["front", "tie", "dominated"]
 _TIE_SE = 2.0  # standard errors of the paired difference
 _SAME_COST = 1e-9  # relative
+_ROUNDING = 1e-9
 
 
 def front(
@@ -108,4 +109,5 @@ def _beaten(gaps: Float[np.ndarray, "rival repeat"]) -> bool:
     mean = np.where(there, gaps, 0.0).sum(axis=1) / np.maximum(n, 1)
     squares = (np.where(there, gaps - mean[:, None], 0.0) ** 2).sum(axis=1)
     error = np.sqrt(squares / np.maximum(n - 1, 1) / np.maximum(n, 1))
-    return bool(((n > 0) & (mean > 0) & (mean > _TIE_SE * error)).any())
+    # just two errors are a tie, whichever way the last digit was rounded
+    return bool(((n > 0) & (mean > 0) & (mean > _TIE_SE * error * (1 + _ROUNDING))).any())

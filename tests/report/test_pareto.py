@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from implant_sim.report.pareto import difference, front, standings
@@ -79,6 +79,7 @@ def test_one_repeat_knows_no_ties_but_equals(points):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000))
+@example(3939)  # a rival is ahead by two standard errors to the last digit: a tie
 def test_standings_agree_with_pairwise_differences(seed):
     rng = np.random.default_rng(seed)
     cost = rng.integers(1, 5, 8).astype(float)
